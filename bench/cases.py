@@ -1,0 +1,74 @@
+"""The named problems that every peer is timed on. How rows are made is in `rows.py`, where EM starts in `start.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import rows
+from bench.start import Start, make_start
+
+Floats = NDArray[np.float64]
+
+# Scaled down further than this many rows for each component and feature, components collapse within a few iterations.
+FEWEST_ROWS_PER_MEAN = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem: N rows of D features, K components, and a seed that fixes rows and start alike."""
+
+    name: str
+    n_samples: int
+    n_features: int
+    n_components: int
+    make: Callable[[Case, int], Floats]
+    seed: int
+    about: str
+
+    def rows(self, scale: float = 1.0) -> Floats:
+        """Make the rows, about `scale` N of them: float64, C-contiguous, of shape (N, D), the same bits each time."""
+        fewest = FEWEST_ROWS_PER_MEAN * self.n_components * self.n_features
+        return np.ascontiguousarray(self.make(self, max(round(self.n_samples * scale), fewest)))
+
+    def start(self, X: Floats) -> Start:
+        """Make the parameters that every peer starts from."""
+        return make_start(X, self.n_components, self.seed)
+
+
+def _mixture(case: Case, n_samples: int) -> Floats:
+    return rows.mixture(n_samples, case.n_features, case.n_components, case.seed)
+
+
+def _china_rgb(case: Case, n_samples: int) -> Floats:
+    return rows.thinned(rows.china_rgb(case.seed), n_samples, case.seed)
+
+
+def _china_patches(case: Case, n_samples: int) -> Floats:
+    return rows.thinned(rows.china_patches(case.seed), n_samples, case.seed)
+
+
+def _synthetic(name: str, n_samples: int, n_features: int, n_components: int) -> Case:
+    seed = 1000 * n_features + n_components
+    about = f"synthetic mixture, median distance to the nearest mean {rows.SEPARATION} standard deviations"
+    return Case(name, n_samples, n_features, n_components, _mixture, seed, about)
+
+
+CASES: dict[str, Case] = {
+    case.name: case
+    for case in (
+        _synthetic("d2k8", 1_000_000, 2, 8),
+        _synthetic("d3k64", 300_000, 3, 64),
+        _synthetic("d8k16", 500_000, 8, 16),
+        _synthetic("d16k32", 200_000, 16, 32),
+        _synthetic("d16k128", 100_000, 16, 128),
+        _synthetic("d32k32", 100_000, 32, 32),
+        _synthetic("d64k32", 50_000, 64, 32),
+        _synthetic("d128k16", 30_000, 128, 16),
+        Case("china-rgb", 273_280, 3, 64, _china_rgb, 1, "RGB pixels of scikit-learn's photograph china.jpg"),
+        Case("china-patches", 66_570, 64, 32, _china_patches, 2, "8×8 grey patches of china.jpg, mean removed"),
+    )
+}

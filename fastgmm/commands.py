@@ -1,0 +1,248 @@
+"""What the terminal's commands do, each a function of its parsed options."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import sys
+import tempfile
+import warnings
+from argparse import Namespace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from fastgmm.em.run import Interrupted
+from fastgmm.errors import ConvergenceNote, DataError
+from fastgmm.estimator import GaussianMixture
+from fastgmm.mixture import Mixture
+from fastgmm.parameters import Parameters
+from fastgmm.progress import Bar
+from fastgmm.rows.tables import Table, read_table
+from fastgmm.storage import Model, load, save, write_atomically
+
+SHOWN_FEATURES = 6
+
+
+def fit(options: Namespace) -> None:
+    """Fit DATA, print what was found, write MODEL."""
+    check_writable(options.output)
+    table = read_table(options.data)
+    bar = Bar(options.max_iter, options.n_init) if sys.stderr.isatty() else None
+    began = perf_counter()
+    try:
+        estimator = fitted(table, options, bar)
+    finally:
+        if bar is not None:
+            bar.close()
+    facts = facts_of(estimator, table, perf_counter() - began)
+    if options.output:
+        save(estimator.mixture_.parameters, options.output, facts)
+        facts["model"] = options.output
+    print(as_json(facts, estimator.mixture_.parameters) if options.json else as_text(facts, estimator.mixture_.parameters))
+    if options.output:
+        print(f"model written to {options.output}", file=sys.stderr)
+
+
+def fitted(table: Table, options: Namespace, bar: Bar | None) -> GaussianMixture:
+    """Fit a table; after Ctrl-C save the last complete iteration, if a model file was asked for."""
+    estimator = GaussianMixture(
+        options.components,
+        tol=options.tol,
+        max_iter=options.max_iter,
+        n_init=options.n_init,
+        init_params=options.init,
+        random_state=options.seed,
+        reg_covar=options.reg_covar,
+        n_threads=options.threads,
+        callback=bar,
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceNote)
+            estimator.fit(table.values)
+    except Interrupted:
+        if options.output:
+            facts = {"n_iter": estimator.n_iter_, "converged": False, "interrupted": True}
+            save(estimator.mixture_.parameters, options.output, facts)
+        raise
+    if not estimator.converged_:
+        print(
+            f"fastgmm: warning: not converged after {estimator.n_iter_} iterations; increase --max-iter or --tol",
+            file=sys.stderr,
+        )
+    return estimator
+
+
+def kept(stop: KeyboardInterrupt, options: Namespace) -> str:
+    """Say what Ctrl-C left behind."""
+    if not isinstance(stop, Interrupted):
+        return ""
+    where = f", saved in {options.output}" if getattr(options, "output", None) else ""
+    return f" after {stop.result.n_iter} complete iterations{where}"
+
+
+def facts_of(estimator: GaussianMixture, table: Table, seconds: float) -> dict[str, Any]:
+    """Return what is worth knowing of a fit."""
+    n, d = table.values.shape
+    mean = estimator.score(table.values)
+    p = estimator.mixture_.n_parameters
+    return {
+        "data": table.name,
+        "columns": list(table.columns) if table.columns else None,
+        "n_rows": n,
+        "n_features": d,
+        "n_components": estimator.mixture_.n_components,
+        "log_likelihood": mean * n,
+        "mean_log_likelihood": mean,
+        "bic": -2 * mean * n + p * math.log(n),
+        "aic": -2 * mean * n + 2 * p,
+        "n_parameters": p,
+        "converged": estimator.converged_,
+        "n_iter": estimator.n_iter_,
+        "seconds": seconds,
+    }
+
+
+def as_json(facts: dict[str, Any], parameters: Parameters) -> str:
+    """Facts and parameters as one JSON object."""
+    arrays = {name: getattr(parameters, name).tolist() for name in ("weights", "means", "covariances")}
+    return json.dumps({**facts, **arrays})
+
+
+def as_text(facts: dict[str, Any], parameters: Parameters) -> str:
+    """Facts and components for people to read."""
+    lines = [f"data            {facts['data']}: {facts['n_rows']} rows × {facts['n_features']} features"]
+    if "log_likelihood" in facts:
+        lines += [
+            f"log-likelihood  {facts['log_likelihood']:.3f}  ({facts['mean_log_likelihood']:.6f} a row)",
+            f"BIC             {facts['bic']:.3f}  (AIC {facts['aic']:.3f}, {facts['n_parameters']} parameters)",
+        ]
+    state = "converged after" if facts["converged"] else "stopped, not converged, after"
+    lines.append(f"EM              {state} {facts['n_iter']} iterations, {facts['seconds']:.3g} s")
+    return "\n".join([*lines, "", components_table(parameters, facts.get("columns"))])
+
+
+def components_table(parameters: Parameters, columns: list[str] | None) -> str:
+    """Weights, means and standard deviations, one component a line."""
+    shown = min(parameters.n_features, SHOWN_FEATURES)
+    names = [(columns[d] if columns else f"x{d}")[:20] for d in range(shown)]
+    heading = "component  weight" + "".join(f"  {name + ' (sd)':>24}" for name in names)
+    more = "" if shown == parameters.n_features else f"  … {parameters.n_features - shown} more features"
+    lines = [heading + more]
+    deviations = np.sqrt(np.diagonal(parameters.covariances, axis1=1, axis2=2))
+    for k, weight in enumerate(parameters.weights):
+        cells = [f"{parameters.means[k, d]:.5g} ({deviations[k, d]:.4g})" for d in range(shown)]
+        lines.append(f"{k:>9}  {weight:.4f}" + "".join(f"  {cell:>24}" for cell in cells))
+    return "\n".join(lines)
+
+
+def predict(options: Namespace) -> None:
+    """Write labels or probabilities of the rows of DATA."""
+    check_writable(options.output, (".npy", ".csv"))
+    mixture, table = _model(options), read_table(options.data)
+    if options.proba:
+        names = [f"component{k}" for k in range(mixture.n_components)]
+        write_table(mixture.responsibilities(table.values), names, options.output, "%.17g")
+    else:
+        write_table(mixture.predict(table.values)[:, None], ["component"], options.output, "%d")
+
+
+def score(options: Namespace) -> None:
+    """Print how likely DATA are under MODEL."""
+    mixture, table = _model(options), read_table(options.data)
+    n = len(table.values)
+    mean = mixture.score(table.values)
+    facts = {
+        "n_rows": n,
+        "log_likelihood": mean * n,
+        "mean_log_likelihood": mean,
+        "bic": -2 * mean * n + mixture.n_parameters * math.log(n),
+        "aic": -2 * mean * n + 2 * mixture.n_parameters,
+    }
+    if options.json:
+        print(json.dumps(facts))
+    else:
+        print("\n".join(f"{name:<20} {value:.12g}" for name, value in facts.items()))
+
+
+def sample(options: Namespace) -> None:
+    """Draw rows from MODEL."""
+    check_writable(options.output, (".npy", ".csv"))
+    model = load(options.model)
+    X, _ = Mixture(model.parameters).sample(options.rows, np.random.RandomState(options.seed))
+    np.random.RandomState(options.seed).shuffle(X)
+    write_table(X, _columns(model), options.output, "%.17g")
+
+
+def info(options: Namespace) -> None:
+    """Print what MODEL holds."""
+    model = load(options.model)
+    if options.json:
+        print(as_json(model.facts, model.parameters))
+        return
+    if "log_likelihood" in model.facts:
+        print(as_text(model.facts, model.parameters))
+    else:
+        print(components_table(model.parameters, model.facts.get("columns")))
+
+
+def demo(options: Namespace) -> None:
+    """Fit Old Faithful's eruptions with two components and draw them."""
+    from fastgmm import datasets, plotting
+
+    check_writable(options.output, (".png",))
+    X = datasets.load_faithful()
+    table = Table(X, datasets.FAITHFUL_COLUMNS, "Old Faithful")
+    seconds = []
+    for _ in range(2):  # the first compiles the kernels, or loads them
+        began = perf_counter()
+        estimator = GaussianMixture(2, tol=1e-9, max_iter=500, random_state=0).fit(X)
+        seconds.append(perf_counter() - began)
+    print(as_text(facts_of(estimator, table, seconds[1]), estimator.mixture_.parameters))
+    print(f"\nthe first fit took {seconds[0]:.2f} s with loading its kernels, the second {seconds[1] * 1e3:.1f} ms")
+    labels = estimator.predict(X)
+    plotting.save_demo(X, labels, estimator.mixture_.parameters, datasets.FAITHFUL_COLUMNS, options.output)
+    print(f"picture written to {options.output}")
+
+
+def _model(options: Namespace) -> Mixture:
+    return Mixture(load(options.model).parameters, options.threads)
+
+
+def _columns(model: Model) -> list[str]:
+    columns = model.facts.get("columns")
+    return [str(name) for name in columns] if columns else [f"x{d}" for d in range(model.parameters.n_features)]
+
+
+def check_writable(path: str | None, suffixes: tuple[str, ...] = ()) -> None:
+    """Refuse an output that cannot be written, before any work is done."""
+    if path is None:
+        return
+    if suffixes and Path(path).suffix not in suffixes:
+        raise DataError(f"output {path} must end in {' or '.join(suffixes)}")
+    if os.path.isdir(path):
+        raise DataError(f"output {path} is a folder; name a file")
+    try:
+        with tempfile.TemporaryFile(dir=Path(path).parent):
+            pass
+    except OSError as error:
+        raise DataError(f"output {path} cannot be written: {error.strerror}; choose another place") from None
+
+
+def write_table(values: Any, names: list[str], path: str | None, style: str) -> None:
+    """Write rows to a .npy or .csv file, whole or not at all, or print them as CSV."""
+    content = io.BytesIO()
+    if path is not None and path.endswith(".npy"):
+        np.save(content, values[:, 0] if values.shape[1] == 1 and style == "%d" else values)
+    else:
+        header = ",".join(f'"{name}"' if "," in name else name for name in names)
+        np.savetxt(content, values, fmt=style, delimiter=",", header=header, comments="")
+    if path is None:
+        sys.stdout.write(content.getvalue().decode())
+    else:
+        write_atomically(path, content.getvalue())

@@ -1,0 +1,1 @@
+"""EM: the loop, its restarts, its stopping rule and its callbacks."""

@@ -1,0 +1,30 @@
+"""What a fit tells while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastgmm.parameters import Parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """One complete iteration of EM."""
+
+    restart: int
+    """Which of the `n_init` starts, from 0."""
+    number: int
+    """From 1."""
+    log_likelihood: float
+    """Mean over the rows, under the parameters before this iteration's M-step."""
+    change: float
+    """From the iteration before; inf in the first."""
+    seconds: float
+    """Since the fit began."""
+    parameters: Parameters
+    """After the M-step, in the coordinates of the rows' frame."""
+
+
+Callback = Callable[[Iteration], object]
+"""Called after every iteration. Returning True stops the fit there; other values are ignored."""

@@ -1,0 +1,355 @@
+"""GaussianMixture: the scikit-learn face. Names, shapes, defaults and errors; no mathematics."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgmm import errors, features
+from fastgmm.backend import as_rows
+from fastgmm.em.callbacks import Callback
+from fastgmm.em.convergence import Status
+from fastgmm.em.restarts import best_run
+from fastgmm.em.run import Interrupted, RunResult, Settings
+from fastgmm.errors import DataError
+from fastgmm.initialise import METHODS, start
+from fastgmm.initialise.given import GivenStart, given_start
+from fastgmm.mixture import Mixture
+from fastgmm.models import maximise
+from fastgmm.parameters import Parameters
+from fastgmm.progress import VerboseLines, together
+from fastgmm.rows.base import AbstractRows
+from fastgmm.threads import Team, team
+from fastgmm.validation import check_choice, check_number
+
+Floats = NDArray[np.float64]
+
+MODELS = {"full": "VVV"}
+"""scikit-learn's names of covariance families → models."""
+
+
+class GaussianMixture:
+    """Gaussian mixture fitted by EM, with scikit-learn's interface.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+    covariance_type : {"full"}, default="full"
+        "tied", "diag" and "spherical" are refused until they are there.
+    tol : float, default=1e-3
+        EM stops when the mean log-likelihood changes by less.
+    reg_covar : float, default=1e-6
+        Added to the variances.
+    max_iter, n_init : int, default=100 and 1
+        Most iterations of a run, and number of runs, of which the best is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+    weights_init, means_init, precisions_init : array-like, optional
+        Shapes (K,), (K, D), (K, D, D): taken instead of what `init_params` finds.
+    random_state : int, RandomState instance or None
+    warm_start : bool, default=False
+        Start `fit` from the last fit's parameters.
+    verbose, verbose_interval : int, default=0 and 10
+    n_threads : int, optional
+        Beyond scikit-learn. Default: all processors; results have the same bits for any number.
+    callback : callable, optional
+        Beyond scikit-learn. Called after each iteration with an `em.callbacks.Iteration` (number, log_likelihood,
+        change, seconds, …); EM stops if it returns True.
+
+    Attributes
+    ----------
+    weights_, means_, covariances_, precisions_, precisions_cholesky_ : arrays
+        Of shapes (K,), (K, D) and (K, D, D); of X's dtype if that is float32, else float64.
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_, lower_bounds_ : float and list of float
+        Mean log-likelihoods that the expectation steps of the best run saw.
+    mixture_ : Mixture
+        Beyond scikit-learn: the fitted density in float64.
+
+    Notes
+    -----
+    After Ctrl-C in `fit`, the attributes hold the last complete iteration, with ``converged_ = False``.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm. JRSS B 39, 1–38.
+
+    Examples
+    --------
+    >>> from fastgmm import GaussianMixture, datasets
+    >>> X = datasets.load_faithful()
+    >>> gm = GaussianMixture(2, random_state=0).fit(X)
+    >>> gm.weights_.round(2)
+    array([0.64, 0.36])
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        n_threads: int | None = None,
+        callback: Callback | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.n_threads = n_threads
+        self.callback = callback
+
+    # --- fitting ---------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Estimate the parameters by EM.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            How much each row counts: weight 2 is a row given twice.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data that cannot be fitted, before any work starts, and for components that collapse.
+        KeyboardInterrupt
+            On Ctrl-C, with the last complete iteration in the attributes.
+        """
+        self._fit(X, sample_weight)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Fit and return the labels (N,) that `predict` then gives for X."""
+        rows = self._fit(X, sample_weight)
+        return self.mixture_.predict(rows)
+
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+        self._check_parameters()
+        names = features.names_of(X)
+        rows = as_rows(X, sample_weight, min_rows=2)
+        if rows.n_rows < self.n_components:
+            raise DataError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {rows.n_rows}"
+            )
+        given = given_start(
+            self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features
+        )
+        self._check_constant_columns(rows)
+        again = self.warm_start and hasattr(self, "mixture_")
+        if again and rows.n_features != self.n_features_in_:
+            raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
+        settings = Settings(
+            self.tol, self.max_iter, self.reg_covar * rows.frame.scale**2, MODELS[self.covariance_type]
+        )
+        workers = team(self.n_threads)
+        starts = self._warm_start(rows) if again else self._starts(rows, given, settings, workers)
+        previous = self.lower_bound_ if again else -math.inf
+        lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
+        watch = together(lines and lines.iteration, self.callback)
+        try:
+            result = best_run(rows, starts, settings, workers, watch, previous)
+        except Interrupted as stop:
+            self._publish(stop.result, rows, names)
+            raise
+        if lines is not None:
+            lines.end(result.status is Status.CONVERGED, result.lower_bound)
+        self._publish(result, rows, names)
+        if result.status is Status.MAX_ITER and self.max_iter > 0:
+            warnings.warn(errors.NOT_CONVERGED, errors.convergence_warning(), stacklevel=3)
+        return rows
+
+    def _starts(
+        self, rows: AbstractRows, given: GivenStart, settings: Settings, workers: Team
+    ) -> list[Callable[[], Parameters]]:
+        """Return the starts in order; each draws from the same stream when it is called."""
+        rng = _random_state(self.random_state)
+
+        def make() -> Parameters:
+            if given.complete:
+                return given.over(None, rows.frame)
+            statistics = start(rows, self.n_components, self.init_params, rng, workers)
+            return given.over(maximise(statistics, settings.model, reg_covar=settings.ridge), rows.frame)
+
+        return [make] * self.n_init
+
+    def _warm_start(self, rows: AbstractRows) -> list[Callable[[], Parameters]]:
+        return [lambda: rows.frame.enter(self.mixture_.parameters)]
+
+    def _publish(self, result: RunResult, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
+        """Set the attributes of a fitted estimator."""
+        parameters = rows.frame.leave(result.parameters)
+        upper = result.parameters.whiteners.swapaxes(1, 2) * rows.frame.scale[:, None]
+        dtype = rows.dtype
+        self.mixture_ = Mixture(parameters, self.n_threads)
+        self.weights_ = parameters.weights.astype(dtype)
+        self.means_ = parameters.means.astype(dtype)
+        self.covariances_ = parameters.covariances.astype(dtype)
+        self.precisions_cholesky_ = upper.astype(dtype)
+        self.precisions_ = np.einsum("kde,kfe->kdf", upper, upper).astype(dtype)
+        self.converged_ = result.status is Status.CONVERGED
+        self.n_iter_ = result.n_iter
+        self.lower_bound_ = result.lower_bound
+        self.lower_bounds_ = list(result.lower_bounds)
+        self.n_features_in_ = rows.n_features
+        features.remember(self, names)
+
+    # --- using the fit ---------------------------------------------------------------------------------------------
+
+    def score_samples(self, X: Any) -> Floats:
+        """Return the log-likelihood of each row, (N,)."""
+        return self._fitted(X).log_prob(X)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood of the rows."""
+        return self._fitted(X).score(X)
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """Return the most probable component of each row, (N,)."""
+        return self._fitted(X).predict(X)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the posterior probabilities of the components for each row, (N, K)."""
+        return self._fitted(X).responsibilities(X)
+
+    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
+        """Draw rows (n, D) from the fitted density, and their components (n,)."""
+        mixture = self._fitted(None)
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample."
+            )
+        return mixture.sample(n_samples, _random_state(self.random_state))
+
+    def bic(self, X: Any) -> float:
+        """Return the Bayesian information criterion on X: the lower the better."""
+        return self._fitted(X).bic(X)
+
+    def aic(self, X: Any) -> float:
+        """Return Akaike's information criterion on X: the lower the better."""
+        return self._fitted(X).aic(X)
+
+    def _n_parameters(self) -> int:
+        return self._fitted(None).n_parameters
+
+    def _fitted(self, X: Any) -> Mixture:
+        if not hasattr(self, "mixture_"):
+            raise errors.not_fitted_error()(
+                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+                "using this estimator."
+            )
+        features.check(self, X)
+        return self.mixture_
+
+    # --- checks ----------------------------------------------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        owner = type(self).__name__
+        check_number(self.n_components, "n_components", owner, int, 1)
+        check_number(self.tol, "tol", owner, float, 0)
+        check_number(self.reg_covar, "reg_covar", owner, float, 0)
+        check_number(self.max_iter, "max_iter", owner, int, 0)
+        check_number(self.n_init, "n_init", owner, int, 1)
+        check_number(self.verbose_interval, "verbose_interval", owner, int, 1)
+        check_choice(self.init_params, "init_params", owner, METHODS)
+        check_choice(self.covariance_type, "covariance_type", owner, ("full", "tied", "diag", "spherical"))
+        if self.covariance_type not in MODELS:
+            raise NotImplementedError(
+                f"covariance_type={self.covariance_type!r} is not there yet; use 'full', the default."
+            )
+        team(self.n_threads)
+
+    def _check_constant_columns(self, rows: AbstractRows) -> None:
+        """Refuse a column without variance where nothing would be added to it."""
+        if self.reg_covar == 0 and rows.constant.any():
+            column = int(rows.constant.argmax())
+            raise DataError(
+                f"Column {column} of X is constant, so with reg_covar=0 no covariance over it is positive definite. "
+                "Drop the column or set reg_covar > 0."
+            )
+
+    # --- scikit-learn's protocol -----------------------------------------------------------------------------------
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return sorted(name for name in inspect.signature(cls.__init__).parameters if name != "self")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's parameters by name."""
+        return {name: getattr(self, name) for name in self._parameter_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name; ValueError for a name that the constructor does not have."""
+        names = self._parameter_names()
+        for name in params:
+            if name not in names:
+                raise ValueError(f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {names!r}.")
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="density_estimator", target_tags=TargetTags(required=False), input_tags=InputTags()
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "mixture_")
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name in defaults
+            if name != "self" and not _same(value := getattr(self, name, None), defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and bool(value == default))
+
+
+def _random_state(seed: Any) -> np.random.RandomState:
+    """Return a RandomState as scikit-learn would; a Generator is accepted too and seeds one."""
+    if seed is None or seed is np.random:
+        return np.random.mtrand._rand
+    if isinstance(seed, np.random.Generator):
+        return np.random.RandomState(int(seed.integers(1 << 32)))
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
+        return np.random.RandomState(seed)
+    if isinstance(seed, np.random.RandomState):
+        return seed
+    raise ValueError(f"{seed!r} cannot be used to seed a numpy.random.RandomState instance")

@@ -1,0 +1,91 @@
+"""Starts that users give: weights, means, precisions, each checked in scikit-learn's words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.frame import Frame
+from fastgmm.parameters import Parameters
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenStart:
+    """What the user gave, in the user's units; None for what a method is to find."""
+
+    weights: Floats | None
+    means: Floats | None
+    precisions: Floats | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left to find."""
+        return self.weights is not None and self.means is not None and self.precisions is not None
+
+    def over(self, found: Parameters | None, frame: Frame) -> Parameters:
+        """Put what was given in the place of what was found; both ends in the frame's coordinates."""
+        weights = self.weights if self.weights is not None or found is None else found.weights
+        means = frame.rows(self.means) if self.means is not None or found is None else found.means
+        covariances = None if found is None else found.covariances
+        if self.precisions is not None:
+            covariances = _inverse(self.precisions) * frame.scale[:, None] * frame.scale
+        return Parameters(weights, means, covariances)
+
+
+def _inverse(precisions: Floats) -> Floats:
+    """Invert symmetric positive definite matrices, keeping them symmetric."""
+    inverse = np.linalg.inv(precisions)
+    return (inverse + inverse.swapaxes(1, 2)) / 2
+
+
+def given_start(weights: Any, means: Any, precisions: Any, n_components: int, n_features: int) -> GivenStart:
+    """Check the three arrays, each of which may be None.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, weights outside [0, 1] or not summing to 1, or precisions that are not symmetric, positive
+        definite.
+    """
+    return GivenStart(
+        None if weights is None else _weights(weights, n_components),
+        None if means is None else _array(means, (n_components, n_features), "means"),
+        None if precisions is None else _precisions(precisions, n_components, n_features),
+    )
+
+
+def _array(value: Any, shape: tuple[int, ...], name: str) -> Floats:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"The parameter '{name}' contains NaN or infinity; every entry must be finite.")
+    return array
+
+
+def _weights(value: Any, n_components: int) -> Floats:
+    weights = _array(value, (n_components,), "weights")
+    if (weights < 0.0).any() or (weights > 1.0).any():
+        raise ValueError(
+            "The parameter 'weights' should be in the range [0, 1], but got max value "
+            f"{weights.max():.5f}, min value {weights.min():.5f}"
+        )
+    tolerance = 1e-6 if np.asarray(value).dtype == np.float32 else 1e-8
+    if not abs(1.0 - weights.sum()) <= tolerance:
+        raise ValueError(
+            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
+        )
+    return weights
+
+
+def _precisions(value: Any, n_components: int, n_features: int) -> Floats:
+    precisions = _array(value, (n_components, n_features, n_features), "full precision")
+    symmetric = np.allclose(precisions, precisions.swapaxes(1, 2))
+    if not (symmetric and (np.linalg.eigvalsh(precisions) > 0.0).all()):
+        raise ValueError("'full precision' should be symmetric, positive-definite")
+    return precisions

@@ -1,0 +1,100 @@
+"""k-means by Lloyd's iterations on the fused assignment kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.assignment import AssignmentTask
+from fastgmm.errors import DataError
+from fastgmm.frame import Frame
+from fastgmm.initialise.seeding import plus_plus
+from fastgmm.rows.base import AbstractRows
+from fastgmm.rows.memory import ArrayRows
+from fastgmm.threads import Team
+
+Floats = NDArray[np.float64]
+
+SAMPLE_ROWS = 1 << 15
+"""Rows that centres are sought on when there are more (or 64 for each centre, if that is more)."""
+
+MAX_ITERATIONS = 300
+FULL_ITERATIONS = 10
+"""Of Lloyd on all rows after it converged on a sample: centres from 32 768 rows are near their end."""
+
+TOLERANCE = 1e-4
+"""Stop when the centres' squared shift is below this share of the mean variance of a feature, as scikit-learn does."""
+
+
+def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> tuple[Frame, Floats, AbstractRows]:
+    """Draw k-means++ centres (K, D); return the frame they are in, them, and the rows they were drawn from.
+
+    Raises
+    ------
+    DataError
+        If the rows have fewer distinct values than there are components.
+    """
+    frame = rows.frame.isotropic()
+    sample = _sample(rows, max(SAMPLE_ROWS, 64 * n_components), rng)
+    X, weights = sample.take(np.arange(sample.n_rows))
+    X = frame.rows(X)
+    chosen = plus_plus(X, weights if weights.size else np.ones(len(X)), n_components, rng)
+    if len(chosen) < n_components:
+        few = "" if sample is rows else f" among {sample.n_rows} drawn"
+        raise DataError(
+            f"X has only {len(chosen)} distinct rows{few}, but n_components = {n_components}: duplicated rows cannot "
+            f"make more components. Use n_components <= {len(chosen)}."
+        )
+    return frame, X[chosen], sample
+
+
+def _sample(rows: AbstractRows, size: int, rng: np.random.RandomState) -> AbstractRows:
+    """Return `rows`, or a sample of them without replacement if they are many."""
+    if rows.n_rows <= size:
+        return rows
+    X, weights = rows.take(np.sort(rng.choice(rows.n_rows, size, replace=False)))
+    if weights.size and not weights.any():
+        return rows
+    return ArrayRows(X, weights if weights.size else None)
+
+
+def kmeans(rows: AbstractRows, n_components: int, rng: np.random.RandomState, team: Team) -> tuple[Frame, Floats]:
+    """Return the centres (K, D) of k-means from a k-means++ start, and the frame that they are in."""
+    frame, centres, sample = seeds(rows, n_components, rng)
+    centres = lloyd(sample, frame, centres, team, MAX_ITERATIONS)
+    if sample is not rows:
+        centres = lloyd(rows, frame, centres, team, FULL_ITERATIONS)
+    return frame, centres
+
+
+def lloyd(rows: AbstractRows, frame: Frame, centres: Floats, team: Team, max_iterations: int) -> Floats:
+    """Move centres to the means of the rows nearest to them until they rest."""
+    distances = np.empty(rows.n_rows)
+    for _ in range(max_iterations):
+        task = AssignmentTask(frame, centres)
+        inertia, counts, moved = task.moved(rows.sweep(task, team))
+        if not counts.all():
+            rows.sweep(AssignmentTask(frame, centres, distances=distances), team)
+            moved = _relocated(rows, frame, moved, counts, distances)
+        shift = float(((moved - centres) ** 2).sum())
+        centres = moved
+        if shift <= TOLERANCE * inertia / (rows.weight * rows.n_features):
+            break
+    return centres
+
+
+def _relocated(rows: AbstractRows, frame: Frame, centres: Floats, counts: Floats, distances: Floats) -> Floats:
+    """Move the centres of empty clusters onto the rows farthest from all centres."""
+    empty = np.flatnonzero(counts == 0)
+    farthest = np.argsort(-distances, kind="stable")[: len(empty)]
+    X, _ = rows.take(farthest)
+    centres = centres.copy()
+    centres[empty[: len(farthest)]] = frame.rows(X)
+    return centres
+
+
+def assigned(rows: AbstractRows, frame: Frame, centres: Floats, team: Team) -> NDArray[np.int32]:
+    """Return the number of the nearest centre of each row, (N,)."""
+    labels = np.empty(rows.n_rows, dtype=np.int32)
+    rows.sweep(AssignmentTask(frame, centres, labels=labels), team)
+    return labels

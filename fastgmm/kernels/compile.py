@@ -1,0 +1,177 @@
+"""Compile kernels: the one file that names Numba's options, its cache, and the parallel and serial twins.
+
+A kernel is a plain Python function; `build` makes one variant of it: constants set, helpers marked `part` compiled
+with it, one explicit signature, one unique name. The name carries a digest of everything the machine code depends on,
+because Numba's cache key does not: its index races between processes and replays code compiled under other options.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import pickle
+import platform
+import stat
+import sys
+import threading
+import types as pytypes
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+from numba import njit
+
+from fastgmm.kernels import target, twins
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+logger = logging.getLogger("fastgmm")
+_lock = threading.RLock()
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+"""No fastmath: fused multiply-adds are written out, so parallel and serial twins round alike."""
+
+CACHE_FAILURES = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError)
+
+
+def part(function: Function) -> Function:
+    """Mark a function that is compiled together with the kernels that call it."""
+    function.__dict__["is_part"] = True
+    return function
+
+
+def build(function: Function, signature: Any, constants: dict[str, Any], mode: str) -> Function:
+    """Compile one variant of a kernel.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel's Python text.
+    signature : tuple of Numba types
+        Of its arguments; it returns nothing.
+    constants : dict
+        Values for the capital globals of the text and of its parts.
+    mode : {"parallel", "serial", "python"}
+        Threads over parts of the blocks, one thread without the GIL, or no JIT at all.
+    """
+    if mode == "python":
+        return _specialised(function, constants, lambda piece: piece, vars(twins))
+    with _lock:
+        label = "_".join(f"{name}{value}" for name, value in sorted(constants.items()))
+        name = f"{function.__name__}_{label}_{mode}_{digest()}".replace("-", "m")
+        text = _specialised(function, constants, njit(**OPTIONS), {})
+        text.__name__ = name
+        text.__qualname__ = name
+        text.__code__ = text.__code__.replace(co_name=name, co_qualname=name)
+        options = OPTIONS | {"parallel": mode == "parallel"}
+        return _compiled(text, numba.void(*signature), options)
+
+
+def _specialised(
+    function: Any, constants: dict[str, Any], wrap: Callable[[Any], Any], replacements: dict[str, Any]
+) -> Any:
+    """Copy a function with constants, parts and replacements in its globals."""
+    scope = dict(function.__globals__)
+    names = set(function.__code__.co_names)
+    scope |= {name: value for name, value in constants.items() if name in scope}
+    scope |= {name: value for name, value in replacements.items() if name in names and not name.startswith("__")}
+    for name in names:
+        piece = scope.get(name)
+        if getattr(piece, "is_part", False):
+            scope[name] = wrap(_specialised(piece, constants, wrap, replacements))
+    copy = pytypes.FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
+    copy.__module__ = function.__module__
+    copy.__qualname__ = function.__qualname__
+    return copy
+
+
+def _compiled(text: Any, signature: Any, options: dict[str, Any]) -> Any:
+    """Compile from or into the private cache; on any trouble with the cache, without one."""
+    folder = cache_folder()
+    if folder is not None:
+        try:
+            with _cache_in(folder), _one_at_a_time(folder / f"{text.__name__}.lock"):
+                return njit(signature, cache=True, **options)(text)
+        except CACHE_FAILURES as error:
+            _log_once(f"compiled code is not cached in {folder}: {error}")
+    return njit(signature, **options)(text)
+
+
+@contextlib.contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Point Numba's cache at `folder` while a dispatcher is made."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(folder)
+    try:
+        yield
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one process compile a kernel while others wait for its file. Without locks all compile: slower, as right."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@lru_cache(maxsize=1)
+def cache_folder() -> Path | None:
+    """Folder for compiled code: private to the user, or None.
+
+    ``FASTGMM_CACHE_DIR``, else ``NUMBA_CACHE_DIR``, else the user's cache folder. A cache is executable code, so a
+    folder that others may write to is refused.
+    """
+    given = os.environ.get("FASTGMM_CACHE_DIR") or os.environ.get("NUMBA_CACHE_DIR")
+    try:
+        folder = Path(given) if given else _user_cache() / "fastgmm"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+            _log_once(f"compiled code is not cached: {folder} can be written by others")
+            return None
+    except (OSError, RuntimeError) as error:
+        _log_once(f"compiled code is not cached: {error}")
+        return None
+    return folder
+
+
+def _user_cache() -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+@lru_cache(maxsize=1)
+def digest() -> str:
+    """Twelve hexadecimal digits that change with anything the machine code depends on."""
+    content = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(path.read_bytes())
+    config = numba.config
+    facts = (
+        numba.__version__, llvmlite.__version__, platform.python_version(), sys.platform, platform.machine(),
+        config.CPU_NAME or llvm.get_host_cpu_name(), sorted(target.FEATURES), sorted(OPTIONS.items()), config.OPT,
+        config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT,
+    )  # fmt: skip
+    content.update(repr(facts).encode())
+    return content.hexdigest()[:12]
+
+
+@lru_cache(maxsize=64)
+def _log_once(message: str) -> None:
+    logger.warning(message)

@@ -1,0 +1,86 @@
+"""k-means: the nearest centre of each row, and the sums that move the centres, in one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from fastgmm.kernels.compile import part
+from fastgmm.kernels.layout import HEADER
+from fastgmm.kernels.parts import load_columns, load_weights, push
+from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.vector import best, column, outer, spread, store, zeros
+
+
+@part
+def nearest_centres(x, n, stride, n_features, panels, offsets, top, numbers):
+    """Write each row's nearest centre: the largest x·c − ½‖c‖².
+
+    LANES centres × GROUP vectors of rows at a time. Coordinates are centred, so the expanded square only rounds ties.
+    Reads x and centres packed in panels of LANES; `offsets` is −½‖c‖², −inf for padding. K n D FMA.
+    """
+    width = GROUP * LANES
+    for p in range(0, n, width):
+        store(spread(-np.inf, GROUP), top, p, 0)
+        for k in range(0, offsets.shape[0], LANES):
+            tile = column(zeros(LANES, GROUP), offsets, k)
+            for d in range(n_features):
+                tile = outer(tile, panels, k * n_features + d * LANES, x, d * stride + p)
+            best(tile, k, top, numbers, p)
+
+
+@part
+def nearest_block(
+    X, first, last, sample_weight, centre, scale, centres, panels, offsets, strip, labels, distances, node,
+    x, top, numbers, row_weights,
+):  # fmt: skip
+    """Assign rows first … last−1 and sum them: node = (Σ w ‖x − c‖², …, (Σw, Σ w (x − c)) for each centre)."""
+    n_features = X.shape[1]
+    node[:] = 0.0
+    for start in range(first, last, strip):
+        n = min(strip, last - start)
+        load_columns(X, start, n, strip, centre, scale, x)
+        load_weights(sample_weight, start, n, row_weights)
+        nearest_centres(x, n, strip, n_features, panels, offsets, top, numbers)
+        for p in range(n):
+            k = np.int64(numbers[p])
+            weight = row_weights[p]
+            entry = HEADER + k * (n_features + 1)
+            node[entry] += weight
+            squared = 0.0
+            for d in range(n_features):
+                gap = x[d * strip + p] - centres[k * n_features + d]
+                squared += gap * gap
+                node[entry + 1 + d] += weight * gap
+            node[0] += weight * squared
+            if labels.size > 0:
+                labels[start + p] = k
+            if distances.size > 0:
+                distances[start + p] = squared
+
+
+def nearest(
+    X, sample_weight, centre, scale, centres, panels, offsets, block, strip, first_block, labels, distances,
+    nodes, levels, depths,
+):  # fmt: skip
+    """Assign the rows of X to centres; each part of the blocks leaves a stack of dyadic nodes.
+
+    label = argmin_k ‖x − c_k‖². Reads X (n, D) once; labels and squared distances are written if their arrays are not
+    empty. Writes ``nodes[part, :depths[part]]`` and their levels. 2 n K D flop.
+    """
+    n_rows, n_features = X.shape
+    n_blocks = (n_rows + block - 1) // block
+    parts = nodes.shape[0]
+    for t in prange(parts):
+        x = np.empty(n_features * strip)
+        top = np.empty(strip)
+        numbers = np.empty(strip)
+        row_weights = np.empty(strip)
+        depth = 0
+        for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
+            nearest_block(
+                X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, centres, panels, offsets,
+                strip, labels, distances, nodes[t, depth], x, top, numbers, row_weights,
+            )  # fmt: skip
+            depth = push(nodes[t], levels[t], depth, first_block + b)
+        depths[t] = depth

@@ -1,0 +1,50 @@
+"""Rows in an array or a memory map, of any layout and dtype that holds numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.frame import Frame
+from fastgmm.rows.base import AbstractRows, Floats, Span
+from fastgmm.validation import survey
+
+CHUNK_BYTES = 4 << 20
+"""Rows that are not float64 or float32 in C order are converted this many bytes at a time."""
+
+
+class ArrayRows(AbstractRows):
+    """The rows of an array (N, D) that `validation.check_rows` has passed, and of their weights (N,) if any."""
+
+    def __init__(self, X: NDArray[Any], sample_weight: Floats | None = None) -> None:
+        self._array = X
+        self._weights = np.empty(0) if sample_weight is None else sample_weight
+        self.n_rows, self.n_features = X.shape
+        self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+        self.weight = float(self.n_rows) if sample_weight is None else float(sample_weight.sum())
+        low, high = survey(X)
+        self.frame, self.constant = Frame.around(low, high), low == high
+
+    @property
+    def _direct(self) -> bool:
+        """Whether kernels can read the array as it lies."""
+        array = self._array
+        return array.flags.c_contiguous and array.flags.aligned and array.dtype == self.dtype
+
+    def spans(self, block: int, blocks: int) -> Iterator[Span]:
+        """Walk the rows; only spans that kernels cannot read as they lie are copied."""
+        if not self._direct:
+            blocks = min(blocks, max(1, CHUNK_BYTES // (8 * self.n_features * block)))
+        size = block * blocks
+        for start in range(0, self.n_rows, size):
+            stop = min(start + size, self.n_rows)
+            rows = np.require(self._array[start:stop], dtype=self.dtype, requirements=["C", "A"])
+            yield start, np.asarray(rows), self._weights[start:stop] if self._weights.size else self._weights
+
+    def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Return some rows as float64 and their weights, or an empty array."""
+        weights = self._weights[indices] if self._weights.size else self._weights
+        return np.ascontiguousarray(self._array[indices], dtype=np.float64), weights

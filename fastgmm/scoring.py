@@ -1,0 +1,56 @@
+"""Scoring rows under a mixture: span by span, each result written where it belongs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.expectation import PackedMixture
+from fastgmm.rows.base import AbstractRows
+from fastgmm.sweep import SPAN_FLOP
+from fastgmm.threads import Team
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Arrays to fill, one entry for each row; those left empty are not computed."""
+
+    log_likelihoods: Floats = field(default_factory=lambda: np.empty(0))
+    responsibilities: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    log_joints: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    def span(self, start: int, stop: int) -> tuple[NDArray[Any], ...]:
+        """Return the four arrays' parts for rows start … stop−1."""
+        every = (self.log_likelihoods, self.responsibilities, self.log_joints, self.labels)
+        return tuple(array[start:stop] for array in every)
+
+
+def score_rows(rows: AbstractRows, mixture: PackedMixture, results: Results, team: Team) -> None:
+    """Fill `results` for all rows. A row's results do not depend on the rows beside it."""
+    from fastgmm.kernels.layout import block_rows, strip_rows
+    from fastgmm.kernels.variants import score_kernel
+
+    k, d = mixture.parameters.means.shape
+    strip, block = strip_rows(d, k), block_rows(d)
+    if rows.n_rows <= block:
+        team = Team(1, "serial")
+    kernel = score_kernel(d, rows.dtype, team.mode)
+    blocks = max(1, int(SPAN_FLOP / (k * (d * (d + 1.0) + 60.0) * block)))
+
+    def score(piece: tuple[int, NDArray[Any], int]) -> None:
+        start, X, parts = piece
+        kernel(X, *mixture.arrays, strip, parts, *results.span(start, start + len(X)))
+
+    with team.limit():
+        for start, X, _ in rows.spans(block, blocks):
+            if team.mode == "parallel":
+                score((start, X, team.size))
+            else:
+                cut = -(-len(X) // team.size)
+                team.map(score, [(start + at, X[at : at + cut], 1) for at in range(0, len(X), cut)])

@@ -1,0 +1,117 @@
+"""Model files: data only, written atomically, checked when read. Nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastgmm import tensors
+from fastgmm.errors import DegenerateComponentError, ModelFileError
+from fastgmm.parameters import Parameters
+
+FORMAT = "fastgmm-model-1"
+SIZE_LIMIT = 1 << 34
+"""Bytes of a file that are read at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What a model file holds: the parameters, and facts about the fit that JSON can say."""
+
+    parameters: Parameters
+    facts: dict[str, Any]
+
+
+def save(parameters: Parameters, path: str | os.PathLike[str], facts: dict[str, Any] | None = None) -> None:
+    """Write a model file (the safetensors layout), whole or not at all.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    path : path-like
+        Replaced if it exists.
+    facts : dict, optional
+        What JSON can hold: number of rows, log-likelihood, column names.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; what was there before stays.
+    """
+    arrays = {"weights": parameters.weights, "means": parameters.means, "covariances": parameters.covariances}
+    content = tensors.pack(arrays, {"format": FORMAT, "facts": json.dumps(facts or {})})
+    write_atomically(path, content)
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` beside `path`, flush it to the disk, and move it into place."""
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write into {target.parent}: {error.strerror}", str(target)) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not a whole, unaltered fastgmm model; the message says why.
+    OSError
+        If it cannot be read.
+    """
+    size = os.path.getsize(path)
+    if size > SIZE_LIMIT:
+        raise ModelFileError(f"{path} has {size} bytes, more than any model; is it the data file?")
+    try:
+        arrays, metadata = tensors.unpack(Path(path).read_bytes())
+        if metadata.get("format") != FORMAT:
+            raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
+        facts = json.loads(metadata["facts"])
+        parameters = Parameters(**arrays)
+        _check(parameters)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelFileError(f"{path} is not a usable fastgmm model: {_one_line(error)}.") from None
+    return Model(parameters, facts)
+
+
+def _check(parameters: Parameters) -> None:
+    for name in ("weights", "means", "covariances"):
+        if not np.isfinite(getattr(parameters, name)).all():
+            raise ValueError(f"{name} are not all finite")
+    if parameters.means.size == 0:
+        raise ValueError("it has no components or no features")
+    if (parameters.weights < 0).any() or abs(parameters.weights.sum() - 1.0) > 1e-6:
+        raise ValueError("its weights do not sum to one")
+    if not np.array_equal(parameters.covariances, parameters.covariances.swapaxes(1, 2)):
+        raise ValueError("its covariances are not symmetric")
+    try:
+        parameters.choleskys  # noqa: B018 - computed for its check
+    except DegenerateComponentError:
+        raise ValueError("its covariances are not positive definite") from None
+
+
+def _one_line(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error).splitlines()[0].rstrip(".")

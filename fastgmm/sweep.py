@@ -1,0 +1,115 @@
+"""Sweeps: sum something over all rows, in one canonical order whoever does the work.
+
+Rows are cut into blocks. A block's sums are a node of level 0; nodes are added pairwise in the dyadic tree over block
+numbers. Which additions are made depends on the number of rows alone, so threads, spans and machines cannot change a bit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.threads import Team
+
+Floats = NDArray[np.float64]
+Node = tuple[int, Floats]
+"""Level in the tree (2**level blocks) and sums."""
+
+SPAN_FLOP = 2e9
+"""Work between two looks at the clock and the keyboard: 15–200 ms on two cores, so Ctrl-C is answered in time."""
+
+
+class DyadicSum:
+    """Adds nodes that come in the order of their blocks."""
+
+    def __init__(self) -> None:
+        self._stack: list[Node] = []
+        self._blocks = 0
+
+    def add(self, level: int, sums: Floats) -> None:
+        """Add the next node; complete pairs are joined at once, so log₂ of the blocks are held at most."""
+        place = self._blocks >> level
+        self._blocks += 1 << level
+        while place & 1 and self._stack and self._stack[-1][0] == level:
+            sums = self._stack.pop()[1] + sums
+            level, place = level + 1, place >> 1
+        self._stack.append((level, sums))
+
+    def total(self) -> Floats:
+        """Return the sum: nodes without a partner are added from the last to the first."""
+        result = self._stack[-1][1]
+        for _, sums in reversed(self._stack[:-1]):
+            result = sums + result
+        return result
+
+
+class AbstractTask(ABC):
+    """A sum over rows: what a kernel adds up over a span of them. Data only, so that it can travel."""
+
+    block: int
+    """Rows of a block."""
+    flop_per_row: float
+    node_length: int
+
+    @property
+    def blocks_per_span(self) -> int:
+        """Blocks between two returns to Python."""
+        return max(1, int(SPAN_FLOP / (self.flop_per_row * self.block)))
+
+    @abstractmethod
+    def call(self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays) -> None:
+        """Run the kernel on the rows `start` … of X; it leaves stacks of nodes."""
+
+    @abstractmethod
+    def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
+        """Return the compiled kernel."""
+
+
+NodeArrays = tuple[int, Floats, NDArray[np.int64], NDArray[np.int64]]
+"""First block, nodes (parts, depth, length), levels (parts, depth), depths (parts,)."""
+
+
+def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team) -> Floats:
+    """Sum `task` over spans of whole blocks that come in order."""
+    if n_rows <= task.block:
+        team = Team(1, "serial")
+    total = DyadicSum()
+    with team.limit():
+        for start, X, weights in spans:
+            if team.mode == "parallel":
+                nodes = _run(task, team.size, team.mode, start, X, weights)
+            else:
+                pieces = _pieces(start, X, weights, task.block, team.size)
+                runs = team.map(lambda piece: _run(task, 1, "serial", *piece), pieces)
+                nodes = [node for run in runs for node in run]
+            for level, sums in nodes:
+                total.add(level, sums)
+    return total.total()
+
+
+def _run(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats) -> list[Node]:
+    """Call the kernel on a span with work for `parts` threads, and collect their nodes in order."""
+    blocks = -(-len(X) // task.block)
+    parts = min(parts, blocks)
+    depth = 2 * (-(-blocks // parts)).bit_length() + 2
+    nodes = np.empty((parts, depth, task.node_length))
+    levels = np.empty((parts, depth), dtype=np.int64)
+    depths = np.empty(parts, dtype=np.int64)
+    kernel = task.kernel(X.dtype, mode)
+    task.call(kernel, start, X, weights, (start // task.block, nodes, levels, depths))
+    return [(int(levels[t, i]), nodes[t, i].copy()) for t in range(parts) for i in range(depths[t])]
+
+
+def _pieces(start: int, X: NDArray[Any], weights: Floats, block: int, parts: int) -> list[tuple[int, Any, Floats]]:
+    """Cut a span into contiguous runs of whole blocks, one for each thread."""
+    blocks = -(-len(X) // block)
+    parts = min(parts, blocks)
+    cuts = [min(blocks * t // parts * block, len(X)) for t in range(parts)] + [len(X)]
+    return [
+        (start + low, X[low:high], weights[low:high] if weights.size else weights)
+        for low, high in zip(cuts, cuts[1:], strict=False)
+    ]

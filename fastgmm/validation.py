@@ -1,0 +1,187 @@
+"""Checks of what users hand in, before any work starts: what was required, what came, what to do, in one line."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgmm.errors import DataError, DataTypeError
+
+Floats = NDArray[np.float64]
+
+SURVEY_BYTES = 1 << 20
+
+
+def check_rows(X: Any, *, min_rows: int = 1, n_features: int | None = None, name: str = "GaussianMixture") -> NDArray[Any]:
+    """Return X as a two-dimensional array of numbers, copied only if it is not one.
+
+    Finiteness is not checked here: `survey` and `check_finite` read the rows for that.
+
+    Raises
+    ------
+    DataError, DataTypeError
+        If X is not a numeric matrix with at least `min_rows` rows, one column, and `n_features` if given.
+    """
+    if type(X).__module__.startswith(("scipy.sparse", "cupyx.scipy.sparse")) or hasattr(X, "tocsr"):
+        raise DataTypeError(
+            "Sparse data was passed, but dense data is required. Use '.toarray()' to convert to a dense numpy array."
+        )
+    if np.ma.is_masked(X):
+        hidden = int(np.ma.getmaskarray(X).sum())
+        raise DataTypeError(
+            f"Input X is a masked array with {hidden} masked values, which would be used as if they were not masked. "
+            "Fill them or remove their rows, for instance by np.ma.compress_rows."
+        )
+    if _is_complex(array := np.asarray(X)):
+        raise DataError(f"Complex data not supported: X has dtype {array.dtype}. Fit real and imaginary parts as columns.")
+    array = _numeric(array)
+    _check_shape(array, min_rows, name)
+    if n_features is not None and array.shape[1] != n_features:
+        raise DataError(
+            f"X has {array.shape[1]} features, but {name} is expecting {n_features} features as input. "
+            "Pass the columns that were used in fit."
+        )
+    return array
+
+
+def _is_complex(array: NDArray[Any]) -> bool:
+    if array.dtype.kind == "O":
+        return any(isinstance(value, complex | np.complexfloating) for value in array.flat)
+    return array.dtype.kind == "c"
+
+
+def _numeric(array: NDArray[Any]) -> NDArray[Any]:
+    """Refuse dtypes without numbers; convert strings and objects that hold some."""
+    if array.dtype.kind in "biuf":
+        return array
+    if array.dtype.kind in "mM" or array.dtype.names:
+        kind = "a structured array" if array.dtype.names else "dates or times"
+        raise DataTypeError(
+            f"Input X must hold numbers, but has dtype {array.dtype} ({kind}). "
+            "Convert each column to float first, for instance seconds since a reference."
+        )
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        pass
+    for place, value in np.ndenumerate(array):
+        try:
+            float(value)
+        except (TypeError, ValueError) as error:
+            where = ", ".join(f"{axis} {n}" for axis, n in zip(("row", "column"), place, strict=False))
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            refusal = DataTypeError if kind is TypeError else DataError
+            problem = "argument must be a string or a number" if kind is TypeError else "could not convert string to float"
+            raise refusal(
+                f"{problem}: X has {value!r:.60} at {where}. Encode or drop columns that are not numbers."
+            ) from None
+    raise DataError(f"Input X of dtype {array.dtype} cannot be converted to float64.")
+
+
+def _check_shape(array: NDArray[Any], min_rows: int, name: str) -> None:
+    if array.ndim < 2:
+        kind = "1D array" if array.ndim else "scalar array"
+        raise DataError(
+            f"Expected 2D array, got {kind} instead: shape {array.shape}. Reshape your data either using "
+            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a single sample."
+        )
+    if array.ndim > 2:
+        raise DataError(
+            f"Found array with dim {array.ndim}, while dim <= 2 is required by {name}: shape {array.shape}. "
+            "Use array.reshape(-1, n_features)."
+        )
+    for axis, what, least in ((0, "sample(s)", min_rows), (1, "feature(s)", 1)):
+        if array.shape[axis] < least:
+            raise DataError(
+                f"Found array with {array.shape[axis]} {what} (shape={array.shape}) while a minimum of {least} is "
+                f"required by {name}."
+            )
+
+
+def check_finite(X: NDArray[Any], first_row: int = 0, name: str = "X") -> None:
+    """Raise `DataError` with kind, count and first place if X holds NaN or infinities."""
+    if X.dtype.kind in "biu" or _extremes_are_finite(X):
+        return
+    bad = ~np.isfinite(X)
+    if not bad.any():
+        return
+    row, column = (int(n) for n in np.unravel_index(int(bad.argmax()), X.shape))
+    n_nan = int(np.isnan(X).sum())
+    n_inf = int(bad.sum()) - n_nan
+    what = "NaN" if n_nan else f"infinity or a value too large for dtype('{X.dtype}')"
+    counts = " and ".join(f"{n} {kind}" for n, kind in ((n_nan, "NaN"), (n_inf, "infinite")) if n)
+    raise DataError(
+        f"Input {name} contains {what}: {counts} of {X.size} values, the first at row {first_row + row}, column {column}. "
+        f"Remove these rows or fill in the values; this is {name}[~np.isfinite({name}).all(axis=1)]."
+    )
+
+
+def _extremes_are_finite(X: NDArray[Any]) -> bool:
+    """Whether X is finite, judged by its extremes: NaN and infinities reach those."""
+    return X.size == 0 or bool(np.isfinite(X.min()) and np.isfinite(X.max()))
+
+
+def survey(X: NDArray[Any]) -> tuple[Floats, Floats]:
+    """Read all rows once: refuse NaN and infinities; return the least and greatest value of each feature. O(N D)."""
+    size = max(1, SURVEY_BYTES // (8 * X.shape[1]))
+    low = np.full(X.shape[1], np.inf)
+    high = np.full(X.shape[1], -np.inf)
+    for start in range(0, len(X), size):
+        rows = X[start : start + size]
+        below, above = rows.min(axis=0), rows.max(axis=0)
+        if not (np.isfinite(below).all() and np.isfinite(above).all()):
+            check_finite(X)
+        np.minimum(low, below, out=low)
+        np.maximum(high, above, out=high)
+    return low, high
+
+
+def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Floats | None:
+    """Return the rows' weights as float64 (N,), or None.
+
+    Raises
+    ------
+    DataError
+        If they are not N finite, non-negative numbers, one at least positive.
+    """
+    if sample_weight is None:
+        return None
+    weights = np.ascontiguousarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n_rows, float(weights))
+    if weights.ndim != 1:
+        raise DataError(f"Sample weights must be 1D array or scalar, but have shape {weights.shape}.")
+    if len(weights) != n_rows:
+        raise DataError(f"sample_weight.shape == {weights.shape}, expected {(n_rows,)}: one weight for each row of X.")
+    if not np.isfinite(weights).all():
+        row = int((~np.isfinite(weights)).argmax())
+        raise DataError(f"Input sample_weight contains NaN or infinity, the first at row {row}; weights must be finite.")
+    if (weights < 0).any():
+        row = int((weights < 0).argmax())
+        raise DataError(f"Negative values in data passed to `sample_weight`, the first at row {row}: {weights[row]:g}.")
+    if not weights.any():
+        raise DataError("Sample weights must contain at least one non-zero number: every weight is zero.")
+    return weights
+
+
+def check_number(value: Any, name: str, owner: str, kind: type, low: float) -> None:
+    """Raise ValueError in scikit-learn's words unless `value` is an int (or float) in [low, ∞)."""
+    numeric = Integral if kind is int else Real
+    if isinstance(value, numeric) and not isinstance(value, bool | np.bool_) and value >= low:
+        return
+    closing = "an int in the range" if kind is int else "a float in the range"
+    raise ValueError(
+        f"The {name!r} parameter of {owner} must be {closing} [{low:g}, inf). Got {value!r} instead."
+        if kind is int
+        else f"The {name!r} parameter of {owner} must be {closing} [{low:.1f}, inf). Got {value!r} instead."
+    )
+
+
+def check_choice(value: Any, name: str, owner: str, choices: tuple[str, ...]) -> None:
+    """Raise ValueError in scikit-learn's words unless `value` is one of `choices`."""
+    if not (isinstance(value, str) and value in choices):
+        options = ", ".join(repr(choice) for choice in sorted(choices))
+        raise ValueError(f"The {name!r} parameter of {owner} must be a str among {{{options}}}. Got {value!r} instead.")
