@@ -59,7 +59,7 @@ def make_start(X: Floats, n_components: int, seed: int) -> Start:
 
 def _labels(rows: Floats, means: Floats) -> NDArray[np.intp]:
     distances: Floats = 0.5 * np.square(means).sum(axis=1) - rows @ means.T  # (N, K), less what a row has in common
-    return np.argmin(distances, axis=1)
+    return np.asarray(np.argmin(distances, axis=1))
 
 
 def _lloyd(rows: Floats, means: Floats, rng: np.random.Generator) -> Floats:

@@ -47,14 +47,14 @@ class AssignmentTask(AbstractTask):
         """Inner products, and a constant for loading."""
         return 2.0 * self.centres.size + 20.0 * self.centres.shape[1]
 
-    @cached_property
+    @property
     def block(self) -> int:
         """Rows of a block."""
         from fastgmm.kernels.layout import block_rows
 
         return block_rows(self.centres.shape[1])
 
-    @cached_property
+    @property
     def node_length(self) -> int:
         """A header, and a count and a sum for each centre."""
         from fastgmm.kernels.layout import HEADER
@@ -72,7 +72,9 @@ class AssignmentTask(AbstractTask):
 
         return nearest_kernel(dtype, mode)
 
-    def call(self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays) -> None:
+    def call(
+        self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
+    ) -> None:
         """Run the kernel on a span."""
         from fastgmm.kernels.layout import strip_rows
 

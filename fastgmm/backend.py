@@ -14,7 +14,9 @@ from fastgmm.threads import team
 from fastgmm.validation import check_rows, check_weights
 
 
-def as_rows(X: Any, sample_weight: ArrayLike | None = None, *, min_rows: int = 1, n_features: int | None = None) -> AbstractRows:
+def as_rows(
+    X: Any, sample_weight: ArrayLike | None = None, *, min_rows: int = 1, n_features: int | None = None
+) -> AbstractRows:
     """Check X and its weights, and wrap them."""
     if isinstance(X, AbstractRows):
         return X

@@ -43,7 +43,9 @@ def fit(options: Namespace) -> None:
     if options.output:
         save(estimator.mixture_.parameters, options.output, facts)
         facts["model"] = options.output
-    print(as_json(facts, estimator.mixture_.parameters) if options.json else as_text(facts, estimator.mixture_.parameters))
+    print(
+        as_json(facts, estimator.mixture_.parameters) if options.json else as_text(facts, estimator.mixture_.parameters)
+    )
     if options.output:
         print(f"model written to {options.output}", file=sys.stderr)
 

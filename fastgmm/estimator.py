@@ -169,14 +169,12 @@ class GaussianMixture:
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
-        settings = Settings(
-            self.tol, self.max_iter, self.reg_covar * rows.frame.scale**2, MODELS[self.covariance_type]
-        )
+        settings = Settings(self.tol, self.max_iter, self.reg_covar * rows.frame.scale**2, MODELS[self.covariance_type])
         workers = team(self.n_threads)
         starts = self._warm_start(rows) if again else self._starts(rows, given, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
-        watch = together(lines and lines.iteration, self.callback)
+        watch = together(None if lines is None else lines.iteration, self.callback)
         try:
             result = best_run(rows, starts, settings, workers, watch, previous)
         except Interrupted as stop:
@@ -246,9 +244,7 @@ class GaussianMixture:
         """Draw rows (n, D) from the fitted density, and their components (n,)."""
         mixture = self._fitted(None)
         if n_samples < 1:
-            raise ValueError(
-                f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample."
-            )
+            raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
         return mixture.sample(n_samples, _random_state(self.random_state))
 
     def bic(self, X: Any) -> float:
@@ -321,9 +317,7 @@ class GaussianMixture:
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import InputTags, Tags, TargetTags
 
-        return Tags(
-            estimator_type="density_estimator", target_tags=TargetTags(required=False), input_tags=InputTags()
-        )
+        return Tags(estimator_type="density_estimator", target_tags=TargetTags(required=False), input_tags=InputTags())
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "mixture_")

@@ -85,14 +85,14 @@ class ExpectationTask(AbstractTask):
         """Densities, outer products, and an exponential worth about 60."""
         return self.n_components * (2.0 * self.n_features * (self.n_features + 1) + 60.0)
 
-    @cached_property
+    @property
     def block(self) -> int:
         """Rows of a block."""
         from fastgmm.kernels.layout import block_rows
 
         return block_rows(self.n_features)
 
-    @cached_property
+    @property
     def node_length(self) -> int:
         """A header and a record for each component."""
         from fastgmm.kernels.layout import HEADER, layout
@@ -105,7 +105,9 @@ class ExpectationTask(AbstractTask):
 
         return expectation_kernel(self.n_features, dtype, mode)
 
-    def call(self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays) -> None:
+    def call(
+        self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
+    ) -> None:
         """Run the kernel on a span."""
         from fastgmm.kernels.layout import layout, strip_rows
 

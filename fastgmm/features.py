@@ -45,9 +45,7 @@ def check(estimator: Any, X: Any) -> None:
     if fitted is None:
         warnings.warn(f"X has feature names, but {owner} was fitted without feature names", stacklevel=4)
     elif names is None:
-        warnings.warn(
-            f"X does not have valid feature names, but {owner} was fitted with feature names", stacklevel=4
-        )
+        warnings.warn(f"X does not have valid feature names, but {owner} was fitted with feature names", stacklevel=4)
     elif list(fitted) != list(names):
         unseen = [name for name in names if name not in set(fitted)]
         missing = [name for name in fitted if name not in set(names)]

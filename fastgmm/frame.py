@@ -54,7 +54,7 @@ class Frame:
 
     @property
     def log_volume(self) -> float:
-        """log |dx'/dx|: what log-densities lose on the way back to the user's units."""
+        """Log |dx'/dx|: what log-densities lose on the way back to the user's units."""
         return float(np.log2(self.scale).sum()) * math.log(2.0)
 
     def rows(self, X: Floats) -> Floats:

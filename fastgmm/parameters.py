@@ -51,7 +51,8 @@ class Parameters:
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
         if self.means.ndim != 2 or self.weights.shape != self.means.shape[:1]:
             raise ValueError(
-                f"weights (K,) and means (K, D) do not belong together: got {self.weights.shape} and {self.means.shape}."
+                f"weights (K,) and means (K, D) do not belong together: got "
+                f"{self.weights.shape} and {self.means.shape}."
             )
         expected = (*self.means.shape, self.means.shape[1])
         if self.covariances.shape != expected:
@@ -71,7 +72,7 @@ class Parameters:
     def choleskys(self) -> Floats:
         """Lower factors L of the covariances, L Lᵀ = Σ, of shape (K, D, D)."""
         try:
-            return np.linalg.cholesky(self.covariances)
+            return np.asarray(np.linalg.cholesky(self.covariances), dtype=np.float64)
         except np.linalg.LinAlgError:
             raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}") from None
 
@@ -95,7 +96,7 @@ class Parameters:
 
     @cached_property
     def log_constants(self) -> Floats:
-        """log π − D/2 log 2π − Σ log L_dd, of shape (K,): the log-joint density at the mean. −inf for weight 0."""
+        """Log π − D/2 log 2π − Σ log L_dd, of shape (K,): the log-joint density at the mean. −inf for weight 0."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
         log_volumes = np.log(np.diagonal(self.choleskys, axis1=1, axis2=2)).sum(axis=1)

@@ -95,6 +95,7 @@ def together(*callbacks: Callback | None) -> Callback | None:
         return None
 
     def call(done: Iteration) -> bool:
-        return any([callback(done) is True for callback in present])
+        answers = [callback(done) for callback in present]
+        return any(answer is True for answer in answers)
 
     return call

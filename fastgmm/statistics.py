@@ -109,7 +109,8 @@ class SufficientStatistics:
     def recentre(self, origins: Floats) -> SufficientStatistics:
         """Return the same statistics about other origins (K, D), exactly but for rounding.
 
-        With δ = old origin − new: Σγ(z+δ) = sum_x + sum_w δ and Σγ(z+δ)(z+δ)ᵀ = sum_xx + sum_x δᵀ + δ sum_xᵀ + sum_w δδᵀ.
+        With δ = old origin − new: Σγ(z+δ) = sum_x + sum_w δ,
+        Σγ(z+δ)(z+δ)ᵀ = sum_xx + sum_x δᵀ + δ sum_xᵀ + sum_w δδᵀ.
         """
         if np.array_equal(origins, self.origins):
             return self

@@ -1,13 +1,14 @@
 """Sweeps: sum something over all rows, in one canonical order whoever does the work.
 
 Rows are cut into blocks. A block's sums are a node of level 0; nodes are added pairwise in the dyadic tree over block
-numbers. Which additions are made depends on the number of rows alone, so threads, spans and machines cannot change a bit.
+numbers. Which additions are made depends on the number of rows alone: threads, spans and machines cannot change a bit.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,10 +51,20 @@ class DyadicSum:
 class AbstractTask(ABC):
     """A sum over rows: what a kernel adds up over a span of them. Data only, so that it can travel."""
 
-    block: int
-    """Rows of a block."""
-    flop_per_row: float
-    node_length: int
+    @property
+    @abstractmethod
+    def block(self) -> int:
+        """Rows of a block."""
+
+    @property
+    @abstractmethod
+    def flop_per_row(self) -> float:
+        """Work that a row makes."""
+
+    @property
+    @abstractmethod
+    def node_length(self) -> int:
+        """Numbers that are summed."""
 
     @property
     def blocks_per_span(self) -> int:
@@ -61,7 +72,9 @@ class AbstractTask(ABC):
         return max(1, int(SPAN_FLOP / (self.flop_per_row * self.block)))
 
     @abstractmethod
-    def call(self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays) -> None:
+    def call(
+        self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
+    ) -> None:
         """Run the kernel on the rows `start` … of X; it leaves stacks of nodes."""
 
     @abstractmethod
@@ -109,7 +122,4 @@ def _pieces(start: int, X: NDArray[Any], weights: Floats, block: int, parts: int
     blocks = -(-len(X) // block)
     parts = min(parts, blocks)
     cuts = [min(blocks * t // parts * block, len(X)) for t in range(parts)] + [len(X)]
-    return [
-        (start + low, X[low:high], weights[low:high] if weights.size else weights)
-        for low, high in zip(cuts, cuts[1:], strict=False)
-    ]
+    return [(start + low, X[low:high], weights[low:high] if weights.size else weights) for low, high in pairwise(cuts)]

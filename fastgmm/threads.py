@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +68,7 @@ def team(n_threads: int | None = None) -> Team:
     Parameters
     ----------
     n_threads : int or None
-        None: ``FASTGMM_NUM_THREADS`` if set, else all processors that this process may use, but one in a worker process.
+        None: ``FASTGMM_NUM_THREADS`` if set, else all processors this process may use, but one in a worker process.
 
     Raises
     ------
@@ -80,9 +81,10 @@ def team(n_threads: int | None = None) -> Team:
         n_threads = int(setting)
     if n_threads is not None and (isinstance(n_threads, bool) or not hasattr(n_threads, "__index__") or n_threads < 1):
         raise ValueError(f"n_threads must be a positive integer or None, but is {n_threads!r}.")
-    safe = not _forked and threading.current_thread() is threading.main_thread() and not _in_worker()
+    alone = not _forked and not _in_worker()
+    safe = alone and threading.current_thread() is threading.main_thread()
     if n_threads is None:
-        n_threads = available() if safe or not _in_worker() and not _forked else 1
+        n_threads = available() if alone else 1
     if n_threads == 1 or not safe:
         return Team(int(n_threads), "serial")
     import numba
@@ -97,8 +99,6 @@ def _in_worker() -> bool:
 
 
 def _is_dask_worker() -> bool:
-    import sys
-
     worker = sys.modules.get("distributed.worker")
     return worker is not None and bool(getattr(worker.Worker, "_instances", None))
 

@@ -15,7 +15,9 @@ Floats = NDArray[np.float64]
 SURVEY_BYTES = 1 << 20
 
 
-def check_rows(X: Any, *, min_rows: int = 1, n_features: int | None = None, name: str = "GaussianMixture") -> NDArray[Any]:
+def check_rows(
+    X: Any, *, min_rows: int = 1, n_features: int | None = None, name: str = "GaussianMixture"
+) -> NDArray[Any]:
     """Return X as a two-dimensional array of numbers, copied only if it is not one.
 
     Finiteness is not checked here: `survey` and `check_finite` read the rows for that.
@@ -36,7 +38,9 @@ def check_rows(X: Any, *, min_rows: int = 1, n_features: int | None = None, name
             "Fill them or remove their rows, for instance by np.ma.compress_rows."
         )
     if _is_complex(array := np.asarray(X)):
-        raise DataError(f"Complex data not supported: X has dtype {array.dtype}. Fit real and imaginary parts as columns.")
+        raise DataError(
+            f"Complex data not supported: X has dtype {array.dtype}. Fit real and imaginary parts as columns."
+        )
     array = _numeric(array)
     _check_shape(array, min_rows, name)
     if n_features is not None and array.shape[1] != n_features:
@@ -68,17 +72,22 @@ def _numeric(array: NDArray[Any]) -> NDArray[Any]:
     except (TypeError, ValueError):
         pass
     for place, value in np.ndenumerate(array):
-        try:
-            float(value)
-        except (TypeError, ValueError) as error:
-            where = ", ".join(f"{axis} {n}" for axis, n in zip(("row", "column"), place, strict=False))
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            refusal = DataTypeError if kind is TypeError else DataError
-            problem = "argument must be a string or a number" if kind is TypeError else "could not convert string to float"
-            raise refusal(
-                f"{problem}: X has {value!r:.60} at {where}. Encode or drop columns that are not numbers."
-            ) from None
+        _check_cell(place, value)
     raise DataError(f"Input X of dtype {array.dtype} cannot be converted to float64.")
+
+
+def _check_cell(place: tuple[int, ...], value: Any) -> None:
+    """Refuse an entry that is not a number, in the words of ``float``."""
+    where = ", ".join(f"{axis} {n}" for axis, n in zip(("row", "column"), place, strict=False))
+    remedy = "Encode or drop columns that are not numbers."
+    try:
+        float(value)
+    except TypeError:
+        raise DataTypeError(
+            f"argument must be a string or a number: X has {value!r:.60} at {where}. {remedy}"
+        ) from None
+    except ValueError:
+        raise DataError(f"could not convert string to float: X has {value!r:.60} at {where}. {remedy}") from None
 
 
 def _check_shape(array: NDArray[Any], min_rows: int, name: str) -> None:
@@ -86,7 +95,8 @@ def _check_shape(array: NDArray[Any], min_rows: int, name: str) -> None:
         kind = "1D array" if array.ndim else "scalar array"
         raise DataError(
             f"Expected 2D array, got {kind} instead: shape {array.shape}. Reshape your data either using "
-            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a single sample."
+            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a single "
+            "sample."
         )
     if array.ndim > 2:
         raise DataError(
@@ -114,7 +124,8 @@ def check_finite(X: NDArray[Any], first_row: int = 0, name: str = "X") -> None:
     what = "NaN" if n_nan else f"infinity or a value too large for dtype('{X.dtype}')"
     counts = " and ".join(f"{n} {kind}" for n, kind in ((n_nan, "NaN"), (n_inf, "infinite")) if n)
     raise DataError(
-        f"Input {name} contains {what}: {counts} of {X.size} values, the first at row {first_row + row}, column {column}. "
+        f"Input {name} contains {what}: {counts} of {X.size} values, the first at row {first_row + row}, "
+        f"column {column}. "
         f"Remove these rows or fill in the values; this is {name}[~np.isfinite({name}).all(axis=1)]."
     )
 
@@ -158,7 +169,9 @@ def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Float
         raise DataError(f"sample_weight.shape == {weights.shape}, expected {(n_rows,)}: one weight for each row of X.")
     if not np.isfinite(weights).all():
         row = int((~np.isfinite(weights)).argmax())
-        raise DataError(f"Input sample_weight contains NaN or infinity, the first at row {row}; weights must be finite.")
+        raise DataError(
+            f"Input sample_weight contains NaN or infinity, the first at row {row}; weights must be finite."
+        )
     if (weights < 0).any():
         row = int((weights < 0).argmax())
         raise DataError(f"Negative values in data passed to `sample_weight`, the first at row {row}: {weights[row]:g}.")
@@ -169,15 +182,11 @@ def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Float
 
 def check_number(value: Any, name: str, owner: str, kind: type, low: float) -> None:
     """Raise ValueError in scikit-learn's words unless `value` is an int (or float) in [low, ∞)."""
-    numeric = Integral if kind is int else Real
-    if isinstance(value, numeric) and not isinstance(value, bool | np.bool_) and value >= low:
+    numeric = isinstance(value, Integral if kind is int else Real) and type(value) not in (bool, np.bool_)
+    if numeric and value >= low:
         return
-    closing = "an int in the range" if kind is int else "a float in the range"
-    raise ValueError(
-        f"The {name!r} parameter of {owner} must be {closing} [{low:g}, inf). Got {value!r} instead."
-        if kind is int
-        else f"The {name!r} parameter of {owner} must be {closing} [{low:.1f}, inf). Got {value!r} instead."
-    )
+    wanted = f"an int in the range [{low:g}, inf)" if kind is int else f"a float in the range [{low:.1f}, inf)"
+    raise ValueError(f"The {name!r} parameter of {owner} must be {wanted}. Got {value!r} instead.")
 
 
 def check_choice(value: Any, name: str, owner: str, choices: tuple[str, ...]) -> None:

@@ -21,14 +21,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker; naming this folder outweighs the project's `--benchmark-skip`."""
     config.addinivalue_line("markers", "bench: a timing, run only when bench/micro is named")
+    if _asked(config):
+        config.option.benchmark_skip = False
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Skip this folder unless an argument names it, a file in it, or `bench`."""
+    """Skip this folder unless it is asked for."""
+    return None if _asked(config) else True
+
+
+def _asked(config: pytest.Config) -> bool:
+    """Say whether an argument names this folder, a file in it, or `bench`."""
     asked = [Path(config.invocation_params.dir, str(argument).split("::")[0]).resolve() for argument in config.args]
-    return None if any(path.is_relative_to(HERE) or path == HERE.parent for path in asked) else True
+    return any(path.is_relative_to(HERE) or path == HERE.parent for path in asked)
 
 
 @pytest.fixture(params=SHAPES, ids=lambda shape: f"D{shape[0]}-K{shape[1]}")

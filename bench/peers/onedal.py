@@ -35,9 +35,9 @@ def threads(n: int) -> dict[str, str]:
 
 @cache
 def _initialise() -> None:
-    import daal4py
+    from daal4py import daalinit
 
-    daal4py.daalinit(int(os.environ.get("OMP_NUM_THREADS", "0")) or -1)
+    daalinit(int(os.environ.get("OMP_NUM_THREADS", "0")) or -1)
 
 
 def fit(X: Floats, start: Start, iterations: int) -> Result:
@@ -45,11 +45,11 @@ def fit(X: Floats, start: Start, iterations: int) -> Result:
 
     With a threshold of 0 oneDAL never stops early. Its goal function is the total log-likelihood of the last E-step.
     """
-    import daal4py
+    from daal4py import em_gmm
 
     _initialise()
     k = len(start.weights)
-    algorithm = daal4py.em_gmm(nComponents=k, maxIterations=iterations, accuracyThreshold=0.0)
+    algorithm = em_gmm(nComponents=k, maxIterations=iterations, accuracyThreshold=0.0)
     result = algorithm.compute(X, start.weights.reshape(1, k), start.means, list(start.covariances))
     done = int(np.asarray(result.nIterations).item())
     if done != iterations:

@@ -29,11 +29,17 @@ class GivenStart:
 
     def over(self, found: Parameters | None, frame: Frame) -> Parameters:
         """Put what was given in the place of what was found; both ends in the frame's coordinates."""
-        weights = self.weights if self.weights is not None or found is None else found.weights
-        means = frame.rows(self.means) if self.means is not None or found is None else found.means
-        covariances = None if found is None else found.covariances
+        weights, means, covariances = self.weights, None, None
+        if self.means is not None:
+            means = frame.rows(self.means)
         if self.precisions is not None:
             covariances = _inverse(self.precisions) * frame.scale[:, None] * frame.scale
+        if found is not None:
+            weights = found.weights if weights is None else weights
+            means = found.means if means is None else means
+            covariances = found.covariances if covariances is None else covariances
+        if weights is None or means is None or covariances is None:
+            raise ValueError("weights, means and precisions must all be given where nothing was found.")
         return Parameters(weights, means, covariances)
 
 
@@ -77,9 +83,7 @@ def _weights(value: Any, n_components: int) -> Floats:
         )
     tolerance = 1e-6 if np.asarray(value).dtype == np.float32 else 1e-8
     if not abs(1.0 - weights.sum()) <= tolerance:
-        raise ValueError(
-            f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}"
-        )
+        raise ValueError(f"The parameter 'weights' should be normalized, but got sum(weights) = {weights.sum():.5f}")
     return weights
 
 

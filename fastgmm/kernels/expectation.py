@@ -57,9 +57,7 @@ def expectation_block(
         if given.size > 0 or given_labels.size > 0:
             take_given(given, given_labels, start, n, strip, n_components, row_weights, joint)
         else:
-            log_joint(
-                x, n, strip, n_features, n_components, means, log_constants, whiteners, z, joint, top
-            )
+            log_joint(x, n, strip, n_features, n_components, means, log_constants, whiteners, z, joint, top)
             node[0] += normalise(joint, top, row_weights, n, strip, n_components, skip_below)
         if GRAM:
             for k in range(n_components):

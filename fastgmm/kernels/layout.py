@@ -100,7 +100,7 @@ def _gram_record(n_features: int, head: int) -> tuple[int, NDArray[np.intp]]:
 
 
 def _panel_record(n_features: int, head: int) -> tuple[int, NDArray[np.intp]]:
-    """Σγ in the first LANES numbers, Σγz as a padded row, then for the head and each panel its rows up to its own end."""
+    """Σγ in LANES numbers, Σγz as a padded row, then for the head and each panel its rows up to its own end."""
     place = np.arange(n_features)
     place[head:] += LANES - head  # a feature's place in a padded row
     moments = np.zeros((n_features + 1, n_features + 1), dtype=np.intp)

@@ -213,7 +213,7 @@ def push(nodes, levels, depth, block):
     """Merge the newest node with its left neighbours in the dyadic tree over block numbers; return the new depth.
 
     Blocks are pushed in order; ``nodes[depth]`` is the newest. A node of level l at place i joins the one below it if
-    that is its sibling: same level and i odd. Which sums are formed depends on block numbers only, not on who forms them.
+    that is its sibling: same level and i odd. So sums depend on block numbers only, not on who forms them.
     """
     place = block
     levels[depth] = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +38,7 @@ NODES = (_out(REAL, 3), _out(WHOLE, 2), _out(WHOLE, 1))
 FLAT = _in(REAL, 1)
 
 
-@lru_cache(maxsize=None)
+@cache
 def expectation_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     """`expectation.expectation` for rows of D features: one variant for each D ≤ 8, LANES variants beyond."""
     shape = layout(n_features)
@@ -46,34 +46,34 @@ def expectation_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Ker
     return _expectation(tuple(constants.items()), dtype, mode)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _expectation(constants: tuple[tuple[str, int], ...], dtype: np.dtype[Any], mode: Mode) -> Kernel:
     rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
     signature = (*rows, *[FLAT] * 6, REAL, *[WHOLE] * 5, *NODES)
     return compiler.build(expectation, signature, dict(constants), mode)
 
 
-@lru_cache(maxsize=None)
+@cache
 def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     """`score.score` for rows of D features: LANES variants."""
     return _score(layout(n_features).head, dtype, mode)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _score(head: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     results = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 2), _out(WHOLE, 1))
     signature = (_rows(dtype), *[FLAT] * 5, WHOLE, WHOLE, *results)
     return compiler.build(score, signature, {"HEAD": head}, mode)
 
 
-@lru_cache(maxsize=None)
+@cache
 def nearest_kernel(dtype: np.dtype[Any], mode: Mode) -> Kernel:
     """`nearest.nearest`, one variant."""
     signature = (_rows(dtype), *[FLAT] * 6, *[WHOLE] * 3, _out(types.int32, 1), _out(REAL, 1), *NODES)
     return compiler.build(nearest, signature, {}, mode)
 
 
-@lru_cache(maxsize=None)
+@cache
 def products_kernel(mode: Mode) -> Kernel:
     """`products.products`, one variant."""
     return compiler.build(products, (FLAT, WHOLE, WHOLE, FLAT, _out(REAL, 1)), {}, mode)

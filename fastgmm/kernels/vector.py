@@ -16,7 +16,16 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
 from fastgmm.kernels.target import ACCUMULATORS, HAS_FMA, LANES
-from fastgmm.kernels.twins import EXP_SERIES, LN2_HIGH, LN2_LOW, LOG2_E, LOG_SERIES, ROUNDER, SMALLEST_EXPONENT, gram_rows
+from fastgmm.kernels.twins import (
+    EXP_SERIES,
+    LN2_HIGH,
+    LN2_LOW,
+    LOG2_E,
+    LOG_SERIES,
+    ROUNDER,
+    SMALLEST_EXPONENT,
+    gram_rows,
+)
 
 DOUBLE, INT64, INT32 = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 VECTOR = ir.VectorType(DOUBLE, LANES)
@@ -33,6 +42,8 @@ class Tile(types.Type):
 
 @register_model(Tile)
 class TileModel(models.PrimitiveModel):
+    """An LLVM array of vectors: SROA takes it apart into registers."""
+
     def __init__(self, manager: Any, tile: Tile) -> None:
         super().__init__(manager, tile, ir.ArrayType(VECTOR, tile.size))
 
@@ -157,35 +168,42 @@ def _mapped(builder: Any, tile: Tile, operation: Callable[..., Any], *values: An
     return result
 
 
-def _elementwise(operation: Callable[..., Any], arity: int) -> Any:
-    if arity == 1:
+def _unary(operation: Callable[..., Any]) -> Any:
+    @intrinsic
+    def instruction(typing: Any, a: Any) -> Any:
+        return a(a), lambda context, builder, signature, values: _mapped(builder, a, operation, *values)
 
-        def instruction(typing: Any, a: Any) -> Any:
-            return a(a), lambda context, builder, signature, values: _mapped(builder, a, operation, *values)
-    elif arity == 2:
+    return instruction
 
-        def instruction(typing: Any, a: Any, b: Any) -> Any:
-            return a(a, b), lambda context, builder, signature, values: _mapped(builder, a, operation, *values)
-    else:
 
-        def instruction(typing: Any, a: Any, b: Any, c: Any) -> Any:
-            return a(a, b, c), lambda context, builder, signature, values: _mapped(builder, a, operation, *values)
+def _binary(operation: Callable[..., Any]) -> Any:
+    @intrinsic
+    def instruction(typing: Any, a: Any, b: Any) -> Any:
+        return a(a, b), lambda context, builder, signature, values: _mapped(builder, a, operation, *values)
 
-    return intrinsic(instruction)
+    return instruction
+
+
+def _ternary(operation: Callable[..., Any]) -> Any:
+    @intrinsic
+    def instruction(typing: Any, a: Any, b: Any, c: Any) -> Any:
+        return a(a, b, c), lambda context, builder, signature, values: _mapped(builder, a, operation, *values)
+
+    return instruction
 
 
 # --- the instructions ----------------------------------------------------------------------------------------------
 
-add = _elementwise(lambda builder, a, b: builder.fadd(a, b), 2)
-subtract = _elementwise(lambda builder, a, b: builder.fsub(a, b), 2)
-multiply = _elementwise(lambda builder, a, b: builder.fmul(a, b), 2)
-divide = _elementwise(lambda builder, a, b: builder.fdiv(a, b), 2)
-larger = _elementwise(_larger, 2)
-smaller = _elementwise(_smaller, 2)
-kept = _elementwise(_kept, 2)
-multiply_add = _elementwise(_fma, 3)
-exp = _elementwise(_exp, 1)
-log = _elementwise(_log, 1)
+add = _binary(lambda builder, a, b: builder.fadd(a, b))
+subtract = _binary(lambda builder, a, b: builder.fsub(a, b))
+multiply = _binary(lambda builder, a, b: builder.fmul(a, b))
+divide = _binary(lambda builder, a, b: builder.fdiv(a, b))
+larger = _binary(_larger)
+smaller = _binary(_smaller)
+kept = _binary(_kept)
+multiply_add = _ternary(_fma)
+exp = _unary(_exp)
+log = _unary(_log)
 
 
 @intrinsic(prefer_literal=True)
@@ -368,7 +386,7 @@ def above(typing: Any, tile: Any, threshold: Any) -> Any:
 
 @intrinsic
 def lowest(typing: Any, mask: Any) -> Any:
-    """Number of the lowest bit that is set; `mask` is not 0."""
+    """Give the number of the lowest bit that is set; `mask` is not 0."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
@@ -378,7 +396,17 @@ def lowest(typing: Any, mask: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def gram(
-    typing: Any, sums: Any, i: Any, shares: Any, j: Any, x: Any, stride: Any, n: Any, means: Any, m: Any, n_features: Any
+    typing: Any,
+    sums: Any,
+    i: Any,
+    shares: Any,
+    j: Any,
+    x: Any,
+    stride: Any,
+    n: Any,
+    means: Any,
+    m: Any,
+    n_features: Any,
 ) -> Any:
     """Add Σ_p γ_p z_p z_pᵀ to `sums`, lane by lane, where z = (1, x − μ): the moments of orders 0, 1 and 2 at once.
 
@@ -398,9 +426,10 @@ def gram(
             for e, slot in enumerate(slots):
                 builder.store(_load(builder, sums, i, offset + e * LANES), slot)
             centres = [_scalar(builder, means, m, d) for d in range(last - 1)]
-            with cgutils.for_range_slice(
-                builder, ir.Constant(INT64, 0), n, ir.Constant(INT64, LANES), INT64
-            ) as (p, _step):
+            with cgutils.for_range_slice(builder, ir.Constant(INT64, 0), n, ir.Constant(INT64, LANES), INT64) as (
+                p,
+                _step,
+            ):
                 share = _load(builder, shares, builder.add(j, p))
                 z = [_constant(1.0)]
                 for d in range(last - 1):

@@ -17,9 +17,7 @@ MODELS: dict[str, Callable[[SufficientStatistics, Floats], Parameters]] = {"VVV"
 """Celeux and Govaert's names (volume, shape, orientation) → (statistics, ridge (D,)) → parameters."""
 
 
-def maximise(
-    statistics: SufficientStatistics, model: str = "VVV", *, reg_covar: float | Floats = 1e-6
-) -> Parameters:
+def maximise(statistics: SufficientStatistics, model: str = "VVV", *, reg_covar: float | Floats = 1e-6) -> Parameters:
     """Return the parameters that maximise the expected log-likelihood given the statistics.
 
     Parameters
@@ -47,7 +45,9 @@ def maximise(
     """
     if model not in MODELS:
         known = ", ".join(sorted(MODELS))
-        raise ValueError(f"model must be one of {known}, but is {model!r}; the other covariance families are not there yet.")
+        raise ValueError(
+            f"model must be one of {known}, but is {model!r}; the other covariance families are not there yet."
+        )
     ridge = np.broadcast_to(np.asarray(reg_covar, dtype=np.float64), (statistics.n_features,))
     if not (np.isfinite(ridge).all() and (ridge >= 0).all()):
         raise ValueError(f"reg_covar must be finite and not negative, but is {reg_covar!r}.")

@@ -16,18 +16,17 @@ from bench.likelihood import mean_log_likelihood
 from bench.measure import Plan, measure
 from bench.worker import PeerError, Worker, environment
 
-FIELDS = set(
-    """
-    kind case n_samples n_features n_components threads scale iterations rounds peer label version
-    seconds_per_iteration seconds_min seconds_max seconds_rounds first_call_seconds import_seconds
-    log_likelihood own_log_likelihood rss_before_mib peak_rss_mib error
-    """.split()
-)
-TOY = "--cases d2k8 --scale 0.002 --rounds 1 --iterations 1,3 --threads 1 --timeout 100".split()
+FIELDS = """
+kind case n_samples n_features n_components threads scale iterations rounds peer label version
+seconds_per_iteration seconds_min seconds_max seconds_rounds first_call_seconds import_seconds
+log_likelihood own_log_likelihood rss_before_mib peak_rss_mib error
+"""
+TOY = "--cases d2k8 --scale 0.002 --rounds 1 --iterations 1,3 --threads 1 --timeout 100"
 
 
 def _row(peer: str, seconds: float | None, **fields: object) -> dict[str, object]:
-    filled = dict.fromkeys(FIELDS, 1.0) | {"kind": "row", "case": "d2k8", "peer": peer, "label": peer, "version": "1"}
+    filled: dict[str, object] = dict.fromkeys(FIELDS.split(), 1.0)
+    filled |= {"kind": "row", "case": "d2k8", "peer": peer, "label": peer, "version": "1"}
     error = "not installed" if seconds is None else None
     return filled | {"iterations": [2, 7], "seconds_per_iteration": seconds, "error": error} | fields
 
@@ -36,14 +35,14 @@ def test_rows_of_fastgmm_and_peers(tmp_path: Path, capsys: pytest.CaptureFixture
     peers = ["fastgmm"]
     peers += ["scikit-learn"] if importlib.util.find_spec("sklearn") else []
     peers += ["onedal"] if importlib.util.find_spec("daal4py") else []
-    assert main([*TOY, "--peers", ",".join(peers), "--json", str(tmp_path / "out.jsonl")]) == 0
+    assert main([*TOY.split(), "--peers", ",".join(peers), "--json", str(tmp_path / "out.jsonl")]) == 0
 
     machine, *rows = report.read(tmp_path / "out.jsonl")
     assert machine["kind"] == "machine"
     assert [row["peer"] for row in rows] == peers
     for row in rows:
         assert row["error"] is None
-        assert set(row) == FIELDS
+        assert set(row) == set(FIELDS.split())
         assert (row["n_samples"], row["n_features"], row["n_components"]) == (2000, 2, 8)
         assert row["peak_rss_mib"] >= row["rss_before_mib"] > 0
         assert row["log_likelihood"] == pytest.approx(rows[0]["log_likelihood"], abs=1e-9)
@@ -82,7 +81,7 @@ def test_likelihood_of_one_standard_normal() -> None:
     assert mean_log_likelihood(X, np.ones(1), np.zeros((1, 2)), np.eye(2)[None]) == pytest.approx(expected)
 
 
-def test_failing_peer_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_peer_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.measure._write", lambda *_: (1, 2))  # no files: the runner cannot load its rows
     (row,) = measure(CASES["d2k8"], ["fastgmm"], Plan(rounds=1))
     assert "rows.npy" in row["error"]
