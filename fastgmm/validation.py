@@ -182,8 +182,8 @@ def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Float
 
 def check_number(value: Any, name: str, owner: str, kind: type, low: float) -> None:
     """Raise ValueError in scikit-learn's words unless `value` is an int (or float) in [low, ∞)."""
-    numeric = isinstance(value, Integral if kind is int else Real) and type(value) not in (bool, np.bool_)
-    if numeric and value >= low:
+    numeric: Any = Integral if kind is int else Real
+    if isinstance(value, numeric) and not isinstance(value, bool | np.bool_) and value >= low:
         return
     wanted = f"an int in the range [{low:g}, inf)" if kind is int else f"a float in the range [{low:.1f}, inf)"
     raise ValueError(f"The {name!r} parameter of {owner} must be {wanted}. Got {value!r} instead.")
