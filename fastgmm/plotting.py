@@ -20,6 +20,7 @@ from fastgmm.parameters import Parameters
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import AbstractPathEffect
 
 Floats = NDArray[np.float64]
 
@@ -31,8 +32,9 @@ INK = "#222222"
 PAPER = "#D9D9D9"
 
 MAX_POINTS = 20_000  # more are drawn as a random sample: nobody can tell, and the file stays small
-MAX_LEGEND = 10  # components; with more, numbers stand at the means only
+MAX_LEGEND = 10  # components; with more, numbers stand at the means instead
 REACH = 4.0  # standard deviations to which densities are drawn: all but 6e-5 of the area
+VANISHED = 9.0  # standard deviations beyond which a density is 0 even beside one a million times wider
 MAX_BINS = 100
 
 
@@ -88,7 +90,7 @@ def plot_mixture(
         _draw_ellipses(ax, parameters, k, chosen, levels, colour)
     ax.autoscale_view()
     ax.set(xlabel=f"feature {chosen[0]}", ylabel=f"feature {chosen[1]}")
-    _legend(ax, parameters.n_components)
+    _legend(ax)
     return ax
 
 
@@ -120,23 +122,24 @@ def plot_densities(
     >>> from fastgmm.plotting import plot_densities
     >>> ax = plot_densities(Parameters(np.array([0.5, 0.5]), np.array([[0.0], [5.0]]), np.ones((2, 1, 1))))
     >>> [line.get_label() for line in ax.lines]
-    ['component 0', 'component 1', 'mixture']
+    ['mixture', 'component 0', 'component 1']
     """
     (chosen,) = _features(parameters, (feature,))
     values = None if X is None else _rows(parameters, X)[:, chosen].astype(np.float64)
     ax = _axes(ax)
     if values is not None:
-        # Rice's rule: two bins per cube root of N; unlike rules by quartiles it cannot ask for a million bins.
-        bins = min(MAX_BINS, math.ceil(2 * len(values) ** (1 / 3)))
+        # Rice's rule has 2, but clusters are narrower than the data. Rules by quartiles may ask for a million bins.
+        bins = min(MAX_BINS, math.ceil(3 * len(values) ** (1 / 3)))
         ax.hist(values, bins=bins, density=True, color=PAPER, edgecolor="white", linewidth=0.6, label="rows")
     x, densities = _weighted_densities(parameters, chosen)
+    # The sum lies beneath, and wider: where it coincides with one component, both are seen.
+    ax.plot(x, densities.sum(axis=0), color=INK, linewidth=3.2, label="mixture")
     for k, colour in enumerate(component_colours(parameters.n_components)):
-        ax.plot(x, densities[k], color=colour, linewidth=1.8, label=f"component {k}")
         ax.fill_between(x, densities[k], color=colour, alpha=0.15, linewidth=0)
-    ax.plot(x, densities.sum(axis=0), color=INK, linewidth=1.4, linestyle=(0, (5, 2)), label="mixture")
+        ax.plot(x, densities[k], color=colour, linewidth=1.6, label=_label(parameters, k))
     ax.set(xlabel=f"feature {chosen}", ylabel="density")
     ax.set_ylim(bottom=0)
-    _legend(ax, parameters.n_components)
+    _legend(ax)
     return ax
 
 
@@ -171,8 +174,9 @@ def save_demo(
     names = [f"feature {d}" for d in range(parameters.n_features)] if columns is None else list(columns)
     if len(names) != parameters.n_features:
         raise ValueError(f"columns must name {parameters.n_features} features, but got {len(names)}: {names}.")
+    names = [name.replace("$", r"\$") for name in names]  # matplotlib would read formulas between dollars
     panels = min(2, parameters.n_features)
-    figure = _figure(width=5.4 * panels, height=4.5)
+    figure = _figure(width=5.4 * panels, height=4.8)
     right = figure.add_subplot(1, panels, panels)
     plot_densities(parameters, rows, ax=right)
     right.set_xlabel(names[0])
@@ -181,7 +185,9 @@ def save_demo(
         left = figure.add_subplot(1, panels, 1)
         plot_mixture(parameters, rows, labels=labels, ax=left)
         left.set(xlabel=names[0], ylabel=names[1])
-        _dress(left, f"{len(rows):,} rows, ellipses of 50 % and 95 %".replace(",", "\u202f"))
+        count = f"{len(rows):,}".replace(",", "\u202f")
+        _dress(left, f"{count} rows; ellipses hold 50 % and 95 % of a component")
+    _shared_legend(figure)
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=160)
     _write_whole(Path(path), image.getvalue())
@@ -194,7 +200,7 @@ def component_colours(n_components: int) -> list[Any]:
     _require_matplotlib()
     from matplotlib import colormaps
 
-    return list(colormaps[MORE_COLOURS](np.linspace(0, 0.95, n_components)))
+    return list(colormaps[MORE_COLOURS](np.linspace(0, 0.9, n_components)))
 
 
 # --- what is drawn ---
@@ -226,8 +232,12 @@ def _draw_ellipses(
     ax: Axes, parameters: Parameters, k: int, features: tuple[int, ...], levels: Sequence[float], colour: Any
 ) -> None:
     from matplotlib.patches import Ellipse
+    from matplotlib.patheffects import withStroke
 
-    centre = parameters.means[k, list(features)]
+    halo: list[AbstractPathEffect] = [
+        withStroke(linewidth=2.8, foreground="white")
+    ]  # else an outline drowns in rows of its own colour
+    across, up = (float(parameters.means[k, d]) for d in features)
     variances, directions = np.linalg.eigh(parameters.covariances[k][np.ix_(features, features)])
     minor, major = np.sqrt(np.maximum(variances, 0))
     angle = math.degrees(math.atan2(directions[1, 1], directions[0, 1]))
@@ -235,22 +245,30 @@ def _draw_ellipses(
         radius = math.sqrt(
             -2 * math.log1p(-level)
         )  # chi-square with 2 degrees of freedom has this quantile in closed form
-        outline = Ellipse(
-            (float(centre[0]), float(centre[1])), 2 * radius * major, 2 * radius * minor, angle=angle, fill=False
-        )
-        outline.set(edgecolor=colour, linewidth=1.8, zorder=2)
+        outline = Ellipse((across, up), 2 * radius * major, 2 * radius * minor, angle=angle, fill=False)
+        outline.set(edgecolor=colour, linewidth=1.8, zorder=2, path_effects=halo)
         ax.add_patch(outline)
-    ax.plot(*centre, marker="o", markersize=7, color=colour, markeredgecolor="white", linestyle="none", zorder=3)
-    ax.lines[-1].set_label(f"component {k}  (weight {parameters.weights[k]:.2f})")
+    style: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 7,
+        "markeredgecolor": "white",
+        "linestyle": "none",
+        "zorder": 3,
+    }
+    ax.plot(across, up, color=colour, label=_label(parameters, k, weight=True), **style)
+    if parameters.n_components > MAX_LEGEND:
+        number = ax.annotate(str(k), (across, up), xytext=(5, 4), textcoords="offset points", color=INK, zorder=4)
+        number.set_path_effects(halo)
 
 
 def _weighted_densities(parameters: Parameters, feature: int) -> tuple[Floats, Floats]:
     """Tabulate π_k N(x | μ_k, σ_k²), shape (K, points), on a grid that is fine wherever some component is narrow."""
     means = parameters.means[:, feature]
     deviations = np.sqrt(parameters.covariances[:, feature, feature])
-    steps = np.linspace(-REACH, REACH, 81)
-    own = means[:, None] + deviations[:, None] * steps
-    x = np.unique(np.concatenate([own.ravel(), np.linspace(own.min(), own.max(), 401)]))
+    low, high = (means - REACH * deviations).min(), (means + REACH * deviations).max()
+    steps = np.linspace(-VANISHED, VANISHED, max(19, min(181, MAX_POINTS // len(means))))
+    own = np.clip(means[:, None] + deviations[:, None] * steps, low, high)
+    x = np.unique(np.concatenate([own.ravel(), np.linspace(low, high, 401)]))
     scaled = (x - means[:, None]) / deviations[:, None]
     heights = parameters.weights / (deviations * math.sqrt(2 * math.pi))
     return x, heights[:, None] * np.exp(-0.5 * scaled**2)
@@ -294,9 +312,36 @@ def _axes(ax: Axes | None) -> Axes:
     return _figure(6.0, 4.5).add_subplot() if ax is None else ax
 
 
-def _legend(ax: Axes, n_components: int) -> None:
-    if n_components <= MAX_LEGEND:
-        ax.legend(frameon=False, fontsize="small")
+def _label(parameters: Parameters, k: int, weight: bool = False) -> str | None:
+    """Return a component's line in the legend, or None if the legend would be too long."""
+    if parameters.n_components > MAX_LEGEND:
+        return None
+    return f"component {k} (weight {parameters.weights[k]:.2f})" if weight else f"component {k}"
+
+
+def _legend(ax: Axes) -> None:
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize="small", facecolor="white", edgecolor="none", framealpha=0.85)
+
+
+def _shared_legend(figure: Figure) -> None:
+    """Gather the panels' legends below them, where they hide nothing; a component stands there once."""
+    entries: dict[str, tuple[Any, str]] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries[label.partition(" (")[0]] = handle, label
+        legend = ax.get_legend()
+        if legend is not None:
+            legend.remove()
+    handles, labels = zip(*entries.values(), strict=True)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(1 + 2 * len(figure.axes), len(labels)),
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def _dress(ax: Axes, title: str) -> None:

@@ -202,7 +202,7 @@ def _cells(name: str, number: int, line: str) -> list[str]:
     if '"' not in line:
         return line.split(",")
     try:
-        return next(csv.reader([line]))
+        return next(csv.reader([line], strict=True))
     except csv.Error as error:
         raise DataError(f"{name}, line {number}: not comma-separated values ({error}); mend the quotes.") from None
 
