@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
@@ -60,5 +61,6 @@ def expectation(
     array([1.998, 1.002])
     """
     rows = as_rows(X, sample_weight, n_features=parameters.n_features)
-    statistics = rows.expectation(rows.frame.enter(parameters), team(n_threads))
-    return rows.frame.leave_statistics(statistics, parameters.means)
+    frame = Frame.of(parameters)
+    statistics = rows.expectation(frame.enter(parameters), team(n_threads), frame=frame)
+    return frame.leave_statistics(statistics, parameters.means)

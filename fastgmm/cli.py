@@ -18,13 +18,13 @@ OK, BAD_DATA, INTERRUPTED = 0, 3, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit code."""
     options = _parser().parse_args(arguments)
-    from fastgmm import commands
-
     try:
+        from fastgmm import commands
+
         getattr(commands, options.command)(options)
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        return _say(f"interrupted{commands.kept(stop, options)}", INTERRUPTED)
+        return _say(f"interrupted{_kept(stop, options)}", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not fail again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -32,6 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ImportError, NotImplementedError, MemoryError) as error:
         return _say(f"error: {_one_line(error)}", BAD_DATA)
     return OK
+
+
+def _kept(stop: KeyboardInterrupt, options: argparse.Namespace) -> str:
+    """Say what Ctrl-C left behind: `em.run.Interrupted` has a result."""
+    result = getattr(stop, "result", None)
+    if result is None:
+        return ""
+    where = f", saved in {options.output}" if options.output else ""
+    return f" after {result.n_iter} complete iterations{where}"
 
 
 def _say(message: str, code: int) -> int:

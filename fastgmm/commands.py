@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fastgmm.em.run import Interrupted
-from fastgmm.errors import ConvergenceNote, DataError
+from fastgmm.errors import DataError, convergence_warning
 from fastgmm.estimator import GaussianMixture
 from fastgmm.mixture import Mixture
 from fastgmm.parameters import Parameters
@@ -30,7 +30,7 @@ SHOWN_FEATURES = 6
 
 def fit(options: Namespace) -> None:
     """Fit DATA, print what was found, write MODEL."""
-    check_writable(options.output)
+    check_writable(options.output, inputs=(options.data,))
     table = read_table(options.data)
     bar = Bar(options.max_iter, options.n_init) if sys.stderr.isatty() else None
     began = perf_counter()
@@ -65,7 +65,7 @@ def fitted(table: Table, options: Namespace, bar: Bar | None) -> GaussianMixture
     )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceNote)
+            warnings.simplefilter("ignore", convergence_warning())
             estimator.fit(table.values)
     except Interrupted:
         if options.output:
@@ -78,14 +78,6 @@ def fitted(table: Table, options: Namespace, bar: Bar | None) -> GaussianMixture
             file=sys.stderr,
         )
     return estimator
-
-
-def kept(stop: KeyboardInterrupt, options: Namespace) -> str:
-    """Say what Ctrl-C left behind."""
-    if not isinstance(stop, Interrupted):
-        return ""
-    where = f", saved in {options.output}" if getattr(options, "output", None) else ""
-    return f" after {stop.result.n_iter} complete iterations{where}"
 
 
 def facts_of(estimator: GaussianMixture, table: Table, seconds: float) -> dict[str, Any]:
@@ -129,6 +121,14 @@ def as_text(facts: dict[str, Any], parameters: Parameters) -> str:
     return "\n".join([*lines, "", components_table(parameters, facts.get("columns"))])
 
 
+def facts_are_complete(facts: dict[str, Any]) -> bool:
+    """Whether a model file's facts are those of a fit, each of its kind."""
+    numbers = ("n_rows", "n_features", "log_likelihood", "mean_log_likelihood", "bic", "aic", "n_parameters", "n_iter")
+    return isinstance(facts.get("data"), str) and all(
+        isinstance(facts.get(name), int | float) for name in (*numbers, "converged", "seconds")
+    )
+
+
 def components_table(parameters: Parameters, columns: list[str] | None) -> str:
     """Weights, means and standard deviations, one component a line."""
     shown = min(parameters.n_features, SHOWN_FEATURES)
@@ -145,7 +145,7 @@ def components_table(parameters: Parameters, columns: list[str] | None) -> str:
 
 def predict(options: Namespace) -> None:
     """Write labels or probabilities of the rows of DATA."""
-    check_writable(options.output, (".npy", ".csv"))
+    check_writable(options.output, (".npy", ".csv"), (options.data, options.model))
     mixture, table = _model(options), read_table(options.data)
     if options.proba:
         names = [f"component{k}" for k in range(mixture.n_components)]
@@ -174,7 +174,7 @@ def score(options: Namespace) -> None:
 
 def sample(options: Namespace) -> None:
     """Draw rows from MODEL."""
-    check_writable(options.output, (".npy", ".csv"))
+    check_writable(options.output, (".npy", ".csv"), (options.model,))
     model = load(options.model)
     X, _ = Mixture(model.parameters).sample(options.rows, np.random.RandomState(options.seed))
     np.random.RandomState(options.seed).shuffle(X)
@@ -187,7 +187,7 @@ def info(options: Namespace) -> None:
     if options.json:
         print(as_json(model.facts, model.parameters))
         return
-    if "log_likelihood" in model.facts:
+    if facts_are_complete(model.facts):
         print(as_text(model.facts, model.parameters))
     else:
         print(components_table(model.parameters, model.facts.get("columns")))
@@ -221,14 +221,16 @@ def _columns(model: Model) -> list[str]:
     return [str(name) for name in columns] if columns else [f"x{d}" for d in range(model.parameters.n_features)]
 
 
-def check_writable(path: str | None, suffixes: tuple[str, ...] = ()) -> None:
-    """Refuse an output that cannot be written, before any work is done."""
+def check_writable(path: str | None, suffixes: tuple[str, ...] = (), inputs: tuple[str, ...] = ()) -> None:
+    """Refuse an output that cannot be written or would replace an input, before any work is done."""
     if path is None:
         return
     if suffixes and Path(path).suffix not in suffixes:
         raise DataError(f"output {path} must end in {' or '.join(suffixes)}")
-    if os.path.isdir(path):
-        raise DataError(f"output {path} is a folder; name a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise DataError(f"output {path} is a folder or a device; name a file")
+    if any(os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source) for source in inputs):
+        raise DataError(f"output {path} is also an input and would be replaced; name another file")
     try:
         with tempfile.TemporaryFile(dir=Path(path).parent):
             pass

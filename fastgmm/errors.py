@@ -17,6 +17,10 @@ class DataTypeError(FastGMMError, TypeError):
     """Rows of a kind that has no numbers in it, or hides some: dates, masks, sparse matrices."""
 
 
+class ParameterError(FastGMMError, ValueError, TypeError):
+    """An estimator's parameter of the wrong kind or out of range (scikit-learn's InvalidParameterError is both too)."""
+
+
 class DegenerateComponentError(FastGMMError, ValueError):
     """A covariance that is not positive definite."""
 

@@ -22,11 +22,17 @@ from fastgmm.initialise import METHODS, start
 from fastgmm.initialise.given import GivenStart, given_start
 from fastgmm.mixture import Mixture
 from fastgmm.models import maximise
+from fastgmm.parameter_checks import (
+    check_boolean,
+    check_choice,
+    check_number,
+    check_verbose,
+    random_state,
+)
 from fastgmm.parameters import Parameters
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team, team
-from fastgmm.validation import check_choice, check_number
 
 Floats = NDArray[np.float64]
 
@@ -82,11 +88,12 @@ class GaussianMixture:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from fastgmm import GaussianMixture, datasets
     >>> X = datasets.load_faithful()
     >>> gm = GaussianMixture(2, random_state=0).fit(X)
-    >>> gm.weights_.round(2)
-    array([0.64, 0.36])
+    >>> np.sort(gm.weights_).round(2)
+    array([0.36, 0.64])
     """
 
     def __init__(
@@ -176,12 +183,10 @@ class GaussianMixture:
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
         watch = together(None if lines is None else lines.iteration, self.callback)
         try:
-            result = best_run(rows, starts, settings, workers, watch, previous)
+            result = best_run(rows, starts, settings, workers, watch, previous, None if lines is None else lines.end)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
             raise
-        if lines is not None:
-            lines.end(result.status is Status.CONVERGED, result.lower_bound)
         self._publish(result, rows, names)
         if result.status is Status.MAX_ITER and self.max_iter > 0:
             warnings.warn(errors.NOT_CONVERGED, errors.convergence_warning(), stacklevel=3)
@@ -191,7 +196,7 @@ class GaussianMixture:
         self, rows: AbstractRows, given: GivenStart, settings: Settings, workers: Team
     ) -> list[Callable[[], Parameters]]:
         """Return the starts in order; each draws from the same stream when it is called."""
-        rng = _random_state(self.random_state)
+        rng = random_state(self.random_state, type(self).__name__)
 
         def make() -> Parameters:
             if given.complete:
@@ -245,7 +250,7 @@ class GaussianMixture:
         mixture = self._fitted(None)
         if n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
-        return mixture.sample(n_samples, _random_state(self.random_state))
+        return mixture.sample(n_samples, random_state(self.random_state, type(self).__name__))
 
     def bic(self, X: Any) -> float:
         """Return the Bayesian information criterion on X: the lower the better."""
@@ -277,6 +282,9 @@ class GaussianMixture:
         check_number(self.max_iter, "max_iter", owner, int, 0)
         check_number(self.n_init, "n_init", owner, int, 1)
         check_number(self.verbose_interval, "verbose_interval", owner, int, 1)
+        check_verbose(self.verbose, "verbose", owner)
+        check_boolean(self.warm_start, "warm_start", owner)
+        random_state(self.random_state, owner)
         check_choice(self.init_params, "init_params", owner, METHODS)
         check_choice(self.covariance_type, "covariance_type", owner, ("full", "tied", "diag", "spherical"))
         if self.covariance_type not in MODELS:
@@ -326,24 +334,11 @@ class GaussianMixture:
         defaults = inspect.signature(type(self).__init__).parameters
         changed = [
             f"{name}={value!r}"
-            for name in defaults
-            if name != "self" and not _same(value := getattr(self, name, None), defaults[name].default)
+            for name in self._parameter_names()
+            if not _same(value := getattr(self, name, None), defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
 def _same(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) and bool(value == default))
-
-
-def _random_state(seed: Any) -> np.random.RandomState:
-    """Return a RandomState as scikit-learn would; a Generator is accepted too and seeds one."""
-    if seed is None or seed is np.random:
-        return np.random.mtrand._rand
-    if isinstance(seed, np.random.Generator):
-        return np.random.RandomState(int(seed.integers(1 << 32)))
-    if isinstance(seed, int | np.integer) and not isinstance(seed, bool):
-        return np.random.RandomState(seed)
-    if isinstance(seed, np.random.RandomState):
-        return seed
-    raise ValueError(f"{seed!r} cannot be used to seed a numpy.random.RandomState instance")

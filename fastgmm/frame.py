@@ -35,13 +35,23 @@ class Frame:
         centred = same_sign & (far / 2 <= near)
         centre = np.where(centred, low / 2 + high / 2, 0.0)
         reach = np.where(centred, (high - centre) / 2 + (centre - low) / 2, far)
-        _, exponents = np.frexp(np.where(reach > 0, reach, 1.0))
-        return cls(centre, -exponents.astype(np.int64))
+        exponents = -np.frexp(reach)[1].astype(np.int64)
+        varies = reach > 0
+        # A constant feature takes the finest scale of the others, so that it does not set their common one.
+        exponents[~varies] = exponents[varies].max() if varies.any() else 0
+        return cls(centre, exponents)
 
     @classmethod
     def identity(cls, n_features: int) -> Frame:
         """Return the frame that changes nothing."""
         return cls(np.zeros(n_features), np.zeros(n_features, dtype=np.int64))
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Frame:
+        """Choose the frame for any rows under a mixture, so that a row's score does not depend on other rows."""
+        variances = np.diagonal(parameters.covariances, axis1=1, axis2=2)
+        reach = 4 * np.sqrt(np.maximum(variances, 0.0))
+        return cls.around((parameters.means - reach).min(axis=0), (parameters.means + reach).max(axis=0))
 
     def isotropic(self) -> Frame:
         """Return the frame with one scale for all features, which keeps the user's distances."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm.backend import as_rows
-from fastgmm.expectation import PackedMixture
+from fastgmm.expectation_task import PackedMixture
+from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.scoring import Results, score_rows
@@ -53,12 +54,16 @@ class Mixture:
         k, d = self.parameters.means.shape
         return k * d * (d + 1) // 2 + k * d + k - 1
 
+    @cached_property
+    def _packed(self) -> PackedMixture:
+        frame = Frame.of(self.parameters)
+        return PackedMixture(frame, frame.enter(self.parameters))
+
     def _rows(self, X: Any) -> AbstractRows:
         return as_rows(X, n_features=self.n_features)
 
     def _fill(self, rows: AbstractRows, results: Results) -> None:
-        packed = PackedMixture(rows.frame, rows.frame.enter(self.parameters))
-        score_rows(rows, packed, results, team(self.n_threads))
+        score_rows(rows, self._packed, results, team(self.n_threads))
 
     def log_prob(self, X: Any) -> Floats:
         """Return log p(x) of each row of X (N, D), of shape (N,)."""

@@ -71,6 +71,8 @@ class Parameters:
     @cached_property
     def choleskys(self) -> Floats:
         """Lower factors L of the covariances, L Lᵀ = Σ, of shape (K, D, D)."""
+        if not np.isfinite(self.covariances).all():
+            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
         try:
             return np.asarray(np.linalg.cholesky(self.covariances), dtype=np.float64)
         except np.linalg.LinAlgError:
@@ -105,8 +107,11 @@ class Parameters:
     def _degenerate(self) -> str:
         """Name the component whose covariance fails."""
         for k, covariance in enumerate(self.covariances):
-            smallest = np.linalg.eigvalsh(covariance)[0] if np.isfinite(covariance).all() else math.nan
-            if not smallest > 0:
-                return f"(Component {k}: smallest eigenvalue {smallest:.3g}.)"
-        largest = max(np.linalg.cond(covariance) for covariance in self.covariances)
-        return f"(Largest condition number of a covariance: {largest:.3g}.)"
+            if not np.isfinite(covariance).all():
+                return f"(Component {k}: its covariance is not finite.)"
+            eigenvalues = np.linalg.eigvalsh(covariance)
+            if not eigenvalues[0] > 0:
+                share = eigenvalues[0] / max(eigenvalues[-1], -eigenvalues[0])
+                return f"(Component {k}: its smallest eigenvalue is {share:.2g} of the largest.)"
+        worst = int(np.argmax([np.linalg.cond(covariance) for covariance in self.covariances]))
+        return f"(Component {worst}: its covariance is singular to rounding.)"

@@ -7,6 +7,8 @@ from time import perf_counter
 from typing import TextIO
 
 from fastgmm.em.callbacks import Callback, Iteration
+from fastgmm.em.convergence import Status
+from fastgmm.em.run import RunResult
 
 WAIT = 0.5
 """Seconds before a bar appears: short fits stay silent."""
@@ -40,14 +42,15 @@ class VerboseLines:
                 lapse, self._last = now - self._last, now
                 print(f"  Iteration {done.number}\t time lapse {lapse:.5f}s\t ll change {done.change:.5f}")
 
-    def end(self, converged: bool, lower_bound: float) -> None:
+    def end(self, restart: int, result: RunResult) -> None:
         """Report how a start ended."""
-        message = "converged" if converged else "did not converge"
+        self.begin(restart)
+        message = "converged" if result.status is Status.CONVERGED else "did not converge"
         if self._verbose == 1:
             print(f"Initialization {message}.")
         else:
             lapse = perf_counter() - self._began
-            print(f"Initialization {message}. time lapse {lapse:.5f}s\t lower bound {lower_bound:.5f}.")
+            print(f"Initialization {message}. time lapse {lapse:.5f}s\t lower bound {result.lower_bound:.5f}.")
 
 
 class Bar:

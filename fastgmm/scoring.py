@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.expectation import PackedMixture
+from fastgmm.expectation_task import PackedMixture
 from fastgmm.rows.base import AbstractRows
 from fastgmm.sweep import SPAN_FLOP
 from fastgmm.threads import Team
@@ -54,3 +54,5 @@ def score_rows(rows: AbstractRows, mixture: PackedMixture, results: Results, tea
             else:
                 cut = -(-len(X) // team.size)
                 team.map(score, [(start + at, X[at : at + cut], 1) for at in range(0, len(X), cut)])
+    results.log_likelihoods[...] += mixture.frame.log_volume
+    results.log_joints[...] += mixture.frame.log_volume

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,19 +83,22 @@ def load(path: str | os.PathLike[str]) -> Model:
     OSError
         If it cannot be read.
     """
-    size = os.path.getsize(path)
-    if size > SIZE_LIMIT:
-        raise ModelFileError(f"{path} has {size} bytes, more than any model; is it the data file?")
+    facts = os.stat(path)
+    if not stat.S_ISREG(facts.st_mode):
+        raise ModelFileError(f"{path} is not a file; name the one that fastgmm fit has written")
+    if facts.st_size > SIZE_LIMIT:
+        raise ModelFileError(f"{path} has {facts.st_size} bytes, more than any model; is it the data file?")
     try:
         arrays, metadata = tensors.unpack(Path(path).read_bytes())
         if metadata.get("format") != FORMAT:
             raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
-        facts = json.loads(metadata["facts"])
+        notes = json.loads(metadata["facts"])
         parameters = Parameters(**arrays)
         _check(parameters)
+        _check_facts(notes, parameters)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelFileError(f"{path} is not a usable fastgmm model: {_one_line(error)}.") from None
-    return Model(parameters, facts)
+    return Model(parameters, notes)
 
 
 def _check(parameters: Parameters) -> None:
@@ -111,6 +115,15 @@ def _check(parameters: Parameters) -> None:
         parameters.choleskys  # noqa: B018 - computed for its check
     except DegenerateComponentError:
         raise ValueError("its covariances are not positive definite") from None
+
+
+def _check_facts(facts: Any, parameters: Parameters) -> None:
+    if not isinstance(facts, dict):
+        raise ValueError("its facts are not a JSON object")
+    columns = facts.get("columns")
+    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+    if columns is not None and not (named and len(columns) == parameters.n_features):
+        raise ValueError(f"its columns are not {parameters.n_features} names")
 
 
 def _one_line(error: Exception) -> str:

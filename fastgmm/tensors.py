@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,10 +18,11 @@ from numpy.typing import NDArray
 DTYPES: dict[str, np.dtype[Any]] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "I64": np.dtype("<i8")}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 HEADER_LIMIT = 1 << 20
+DIMENSIONS = 4
 
 
 def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
-    """Serialise named arrays and string metadata; a SHA-256 of the arrays is added to the metadata."""
+    """Serialise named arrays and string metadata; a SHA-256 of header and arrays is added to the metadata."""
     header: dict[str, Any] = {}
     pieces: list[bytes] = []
     offset = 0
@@ -35,10 +37,20 @@ def pack(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> byt
         pieces.append(piece)
         offset += len(piece)
     payload = b"".join(pieces)
-    header["__metadata__"] = {**metadata, "sha256": hashlib.sha256(payload).hexdigest()}
-    text = json.dumps(header, separators=(",", ":")).encode()
+    header["__metadata__"] = dict(metadata)
+    header["__metadata__"]["sha256"] = checksum(header, payload)
+    text = _json(header)
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + payload
+
+
+def _json(header: Mapping[str, Any]) -> bytes:
+    return json.dumps(header, separators=(",", ":")).encode()
+
+
+def checksum(header: Mapping[str, Any], payload: bytes) -> str:
+    """SHA-256 of the header, which does not hold it yet, and the arrays."""
+    return hashlib.sha256(_json(header) + payload).hexdigest()
 
 
 def unpack(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
@@ -50,11 +62,12 @@ def unpack(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         If anything is missing, left over, overlapping or altered; the message says what.
     """
     header, payload = _header(content)
-    metadata = header.pop("__metadata__", None)
+    metadata = header.get("__metadata__")
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("the header has no metadata of strings")
-    if hashlib.sha256(payload).hexdigest() != metadata.get("sha256"):
-        raise ValueError("the data do not match their checksum: the content is truncated or altered")
+    if metadata.pop("sha256", None) != checksum(header, payload):
+        raise ValueError("header and data do not match their checksum: the content is truncated or altered")
+    del header["__metadata__"]
     arrays: dict[str, NDArray[Any]] = {}
     end = 0
     for name, entry in header.items():
@@ -93,15 +106,14 @@ def _no_constant(word: str) -> NoReturn:
 
 def _array(name: str, entry: Any, payload: bytes, begin: int) -> tuple[NDArray[Any], int]:
     try:
-        dtype, shape, (start, stop) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
-        sizes = [int(n) for n in shape]
+        dtype, sizes, (start, stop) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"the header's entry for {name!r} is not one of an array") from None
-    count = 1
-    for n in sizes:
-        if n < 0:
-            raise ValueError(f"array {name!r} has a negative size")
-        count *= n
+    if not isinstance(sizes, list) or len(sizes) > DIMENSIONS:
+        raise ValueError(f"array {name!r} has no shape of at most {DIMENSIONS} sizes")
+    if not all(type(n) is int and 0 <= n <= len(payload) for n in [*sizes, start, stop]):
+        raise ValueError(f"array {name!r} has a size or an offset that is not a whole number within the content")
+    count = math.prod(sizes)
     if start != begin or stop - start != count * dtype.itemsize or stop > len(payload):
         raise ValueError(f"array {name!r} does not lie where its shape says")
     values = np.frombuffer(payload, dtype=dtype, count=count, offset=start).reshape(sizes)

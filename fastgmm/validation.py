@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,9 @@ from fastgmm.errors import DataError, DataTypeError
 Floats = NDArray[np.float64]
 
 SURVEY_BYTES = 1 << 20
+
+SMALLEST, LARGEST = 2.0**-510, 2.0**510
+"""Range of values whose squares, and the reciprocals of these, are within float64's with some room: about 3e±153."""
 
 
 def check_rows(
@@ -150,6 +152,19 @@ def survey(X: NDArray[Any]) -> tuple[Floats, Floats]:
     return low, high
 
 
+def check_range(low: Floats, high: Floats) -> None:
+    """Raise `DataError` if the squares of a feature's values, which covariances are made of, leave float64."""
+    reach = np.maximum(np.abs(low), np.abs(high))
+    reach = np.where(low == high, 1.0, np.where(reach < LARGEST, np.maximum(high - low, reach), reach))
+    for bad, verb in ((reach > LARGEST, "overflow"), (reach < SMALLEST, "underflow")):
+        if bad.any():
+            column = int(bad.argmax())
+            raise DataError(
+                f"Column {column} of X ranges from {low[column]:.3g} to {high[column]:.3g}: its variance would {verb} "
+                "float64. Change the column's unit."
+            )
+
+
 def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Floats | None:
     """Return the rows' weights as float64 (N,), or None.
 
@@ -160,7 +175,13 @@ def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Float
     """
     if sample_weight is None:
         return None
-    weights = np.ascontiguousarray(sample_weight, dtype=np.float64)
+    try:
+        given = np.asarray(sample_weight)
+        if given.dtype.kind == "c":
+            raise TypeError("complex numbers are not weights")
+        weights = np.array(given, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise DataError(f"sample_weight must hold one number for each row: {str(error).rstrip('.')}.") from None
     if weights.ndim == 0:
         weights = np.full(n_rows, float(weights))
     if weights.ndim != 1:
@@ -178,19 +199,3 @@ def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Float
     if not weights.any():
         raise DataError("Sample weights must contain at least one non-zero number: every weight is zero.")
     return weights
-
-
-def check_number(value: Any, name: str, owner: str, kind: type, low: float) -> None:
-    """Raise ValueError in scikit-learn's words unless `value` is an int (or float) in [low, ∞)."""
-    numeric: Any = Integral if kind is int else Real
-    if isinstance(value, numeric) and not isinstance(value, bool | np.bool_) and value >= low:
-        return
-    wanted = f"an int in the range [{low:g}, inf)" if kind is int else f"a float in the range [{low:.1f}, inf)"
-    raise ValueError(f"The {name!r} parameter of {owner} must be {wanted}. Got {value!r} instead.")
-
-
-def check_choice(value: Any, name: str, owner: str, choices: tuple[str, ...]) -> None:
-    """Raise ValueError in scikit-learn's words unless `value` is one of `choices`."""
-    if not (isinstance(value, str) and value in choices):
-        options = ", ".join(repr(choice) for choice in sorted(choices))
-        raise ValueError(f"The {name!r} parameter of {owner} must be a str among {{{options}}}. Got {value!r} instead.")

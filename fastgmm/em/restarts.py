@@ -20,9 +20,11 @@ def best_run(
     team: Team,
     callback: Callback | None = None,
     previous: float = float("-inf"),
+    ended: Callable[[int, RunResult], object] | None = None,
 ) -> RunResult:
     """Run EM from each start and return the run with the largest likelihood, the first of equals.
 
+    `ended` is told each run's number and result.
     On Ctrl-C `Interrupted` carries the best run so far, the interrupted one included.
     """
     began = perf_counter()
@@ -38,6 +40,8 @@ def best_run(
             if best is None:
                 raise
             raise Interrupted(best) from None
+        if ended is not None:
+            ended(number, found)
         best = _better(best, found)
         if found.status is Status.STOPPED:
             break

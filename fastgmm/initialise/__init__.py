@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.initialise.kmeans import assigned, kmeans, seeds
+from fastgmm.initialise.lloyd import assigned, kmeans, seeds
 from fastgmm.initialise.random import RandomResponsibilities, drawn_rows
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.errors import DataError
 from fastgmm.frame import Frame
 from fastgmm.rows.base import AbstractRows
 
@@ -30,11 +31,24 @@ class RandomResponsibilities:
 
 
 def drawn_rows(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> tuple[Frame, Floats]:
-    """Return K different rows of positive weight as centres (K, D), and the frame that they are in."""
+    """Return K different rows of positive weight as centres (K, D), and the frame that they are in.
+
+    Raises
+    ------
+    DataError
+        If fewer rows have a positive weight.
+    """
     frame = rows.frame.isotropic()
-    chosen = rng.choice(rows.n_rows, n_components, replace=False)
-    X, weights = rows.take(chosen)
-    while weights.size and not weights.all():
-        chosen[weights == 0] = rng.choice(rows.n_rows, int((weights == 0).sum()))
-        X, weights = rows.take(chosen)
-    return frame, frame.rows(X)
+    size = n_components
+    while True:
+        X, weights = rows.take(rng.choice(rows.n_rows, size, replace=False))
+        if weights.size:
+            X = X[weights > 0]
+        if len(X) >= n_components:
+            return frame, frame.rows(X[:n_components])
+        if size == rows.n_rows:
+            raise DataError(
+                f"Only {len(X)} rows of X have a positive weight, but n_components = {n_components}. "
+                f"Use n_components <= {len(X)}."
+            )
+        size = min(2 * size, rows.n_rows)

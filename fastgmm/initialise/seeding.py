@@ -17,35 +17,26 @@ def plus_plus(X: Floats, weights: Floats, n_centres: int, rng: np.random.RandomS
     does. Fewer than `n_centres` numbers are returned if X (n, D) has fewer distinct rows.
     """
     from fastgmm.kernels.target import GROUP, LANES
-    from fastgmm.kernels.variants import products_kernel
+    from fastgmm.kernels.variants import distances_kernel
 
     n, d = X.shape
     step = GROUP * LANES
     columns = np.zeros((d, -(-n // step) * step))
     columns[:, :n] = X.T
-    norms = np.einsum("ij,ij->i", X, X)
-    products = np.empty((LANES, columns.shape[1]))
-    kernel = products_kernel("serial")
-    points = np.zeros((d, LANES))
+    kernel = distances_kernel()
 
     def distances(candidates: NDArray[np.intp]) -> Floats:
-        points[:, : len(candidates)] = X[candidates].T
-        kernel(columns.ravel(), columns.shape[1], d, points.ravel(), products.ravel())
-        squared = norms + norms[candidates, None] - 2.0 * products[: len(candidates), :n]
-        np.maximum(squared, 0.0, out=squared)
-        squared[np.arange(len(candidates)), candidates] = 0.0
-        return squared
+        squared = np.empty((len(candidates), columns.shape[1]))
+        kernel(columns.ravel(), columns.shape[1], d, X[candidates].ravel(), squared.ravel())
+        return squared[:, :n]
 
-    n_candidates = min(2 + int(math.log(n_centres)), LANES)
+    n_candidates = 2 + int(math.log(n_centres))
     chosen = [_draw(weights, rng, 1)[0]]
     nearest = distances(np.array(chosen))[0]
-    noise = 64 * np.finfo(np.float64).eps * norms.max(initial=0.0)  # what equal rows may differ by in this formula
-    nearest[nearest <= noise] = 0.0
-    while len(chosen) < n_centres and nearest.any():
-        candidates = _draw(weights * nearest, rng, n_candidates)
+    while len(chosen) < n_centres and (masses := weights * nearest).any():
+        candidates = _draw(masses, rng, n_candidates)
         remaining = np.minimum(distances(candidates), nearest)
-        remaining[remaining <= noise] = 0.0
-        best = int((remaining @ weights).argmin())
+        best = int((remaining * weights).sum(axis=1).argmin())
         chosen.append(candidates[best])
         nearest = remaining[best]
     return np.array(chosen, dtype=np.intp)

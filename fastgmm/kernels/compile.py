@@ -63,12 +63,16 @@ def build(function: Function, signature: Any, constants: dict[str, Any], mode: s
     if mode == "python":
         return _specialised(function, constants, lambda piece: piece, vars(twins))
     with _lock:
-        label = "_".join(f"{name}{value}" for name, value in sorted(constants.items()))
-        name = f"{function.__name__}_{label}_{mode}_{digest()}".replace("-", "m")
-        text = _specialised(function, constants, njit(**OPTIONS), {})
-        text.__name__ = name
-        text.__qualname__ = name
-        text.__code__ = text.__code__.replace(co_name=name, co_qualname=name)
+        label = "_".join(
+            f"{name}{value if isinstance(value, int) else len(value)}" for name, value in sorted(constants.items())
+        )
+        kinds = hashlib.sha256(repr(signature).encode()).hexdigest()[:8]
+        name = f"{function.__name__}_{label}_{kinds}_{mode}_{digest()}"
+        # Parts take their kernel's name: Numba mangles a function by name and a count, so that equal names from kernels
+        # compiled in different processes would be linked to each other when both are loaded.
+        helper = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+        text = _specialised(function, constants, lambda piece: helper(_named(piece, f"{piece.__name__}_in_{name}")), {})
+        text = _named(text, name)
         options = OPTIONS | {"parallel": mode == "parallel"}
         return _compiled(text, numba.void(*signature), options)
 
@@ -91,16 +95,34 @@ def _specialised(
     return copy
 
 
+def _named(function: Any, name: str) -> Any:
+    """Rename a function, its code object included."""
+    function.__name__ = function.__qualname__ = name
+    function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
+    return function
+
+
 def _compiled(text: Any, signature: Any, options: dict[str, Any]) -> Any:
     """Compile from or into the private cache; on any trouble with the cache, without one."""
     folder = cache_folder()
-    if folder is not None:
+    if folder is None:
+        return njit(signature, **options)(text)
+    for attempt in ("load or compile", "remove damaged files and compile"):
         try:
             with _cache_in(folder), _one_at_a_time(folder / f"{text.__name__}.lock"):
+                if attempt.startswith("remove"):
+                    _remove(folder, text.__name__)
                 return njit(signature, cache=True, **options)(text)
         except CACHE_FAILURES as error:
-            _log_once(f"compiled code is not cached in {folder}: {error}")
+            problem = error
+    _log_once(f"compiled code is not cached in {folder}: {problem}")
     return njit(signature, **options)(text)
+
+
+def _remove(folder: Path, name: str) -> None:
+    """Remove a kernel's cache files, which may be damaged."""
+    for path in folder.rglob(f"*{name}*.nb?"):
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -20,11 +20,17 @@ GRAM_LIMIT = 8
 HEADER = 8
 """Numbers in front of a node's records (a cache line): the log-likelihood, or the k-means inertia, is the first."""
 
-CHUNK = 48
-"""Rows of one component whose moments are added at once: with D = 64 they fill half of a 48 KiB L1."""
+WIDTH = GROUP * LANES
+"""Rows of a group: the points that a register tile takes at once."""
 
-STEP = 2 * GROUP * LANES
+STEP = 2 * WIDTH
 """Strips and blocks are multiples of it."""
+
+CHUNK = 48
+"""Rows of one component whose moments are added at once, at most: a multiple of LANES."""
+
+CHUNK_NUMBERS = 3072
+"""What these rows may take of L1: 24 KiB of 32 or 48."""
 
 STRIP_NUMBERS = 65536
 """float64 numbers of a strip's rows and densities: half a mebibyte, for an L2 of 512 KiB and more.

@@ -6,27 +6,26 @@ import numpy as np
 from numba import prange
 
 from fastgmm.kernels.compile import part
-from fastgmm.kernels.layout import HEADER
-from fastgmm.kernels.parts import load_columns, load_weights, push
+from fastgmm.kernels.layout import HEADER, WIDTH
+from fastgmm.kernels.nodes import push
+from fastgmm.kernels.strips import groups_of, load_columns, load_weights, scratch
 from fastgmm.kernels.target import GROUP, LANES
 from fastgmm.kernels.vector import best, column, outer, spread, store, zeros
 
 
 @part
-def nearest_centres(x, n, stride, n_features, panels, offsets, top, numbers):
-    """Write each row's nearest centre: the largest x·c − ½‖c‖².
+def nearest_centres(x, first, n_features, panels, offsets, top, numbers):
+    """Write the nearest centre of a group's rows: the largest x·c − ½‖c‖².
 
     LANES centres × GROUP vectors of rows at a time. Coordinates are centred, so the expanded square only rounds ties.
-    Reads x and centres packed in panels of LANES; `offsets` is −½‖c‖², −inf for padding. K n D FMA.
+    Reads x and centres packed in panels of LANES; `offsets` is −½‖c‖², −inf for padding. K D FMA a row.
     """
-    width = GROUP * LANES
-    for p in range(0, n, width):
-        store(spread(-np.inf, GROUP), top, p, 0)
-        for k in range(0, offsets.shape[0], LANES):
-            tile = column(zeros(LANES, GROUP), offsets, k)
-            for d in range(n_features):
-                tile = outer(tile, panels, k * n_features + d * LANES, x, d * stride + p)
-            best(tile, k, top, numbers, p)
+    store(spread(-np.inf, GROUP), top, 0, 0)
+    for k in range(0, offsets.shape[0], LANES):
+        tile = column(zeros(LANES, GROUP), offsets, k)
+        for d in range(n_features):
+            tile = outer(tile, panels, k * n_features + d * LANES, x, first + d * WIDTH)
+        best(tile, k, top, numbers, 0)
 
 
 @part
@@ -39,24 +38,27 @@ def nearest_block(
     node[:] = 0.0
     for start in range(first, last, strip):
         n = min(strip, last - start)
-        load_columns(X, start, n, strip, centre, scale, x)
+        load_columns(X, start, n, centre, scale, x)
         load_weights(sample_weight, start, n, row_weights)
-        nearest_centres(x, n, strip, n_features, panels, offsets, top, numbers)
-        for p in range(n):
-            k = np.int64(numbers[p])
-            weight = row_weights[p]
-            entry = HEADER + k * (n_features + 1)
-            node[entry] += weight
-            squared = 0.0
-            for d in range(n_features):
-                gap = x[d * strip + p] - centres[k * n_features + d]
-                squared += gap * gap
-                node[entry + 1 + d] += weight * gap
-            node[0] += weight * squared
-            if labels.size > 0:
-                labels[start + p] = k
-            if distances.size > 0:
-                distances[start + p] = squared
+        for g in range(groups_of(n)):
+            column_start = g * n_features * WIDTH
+            nearest_centres(x, column_start, n_features, panels, offsets, top, numbers)
+            for p in range(min(WIDTH, n - g * WIDTH)):
+                k = np.int64(numbers[p])
+                row = g * WIDTH + p
+                weight = row_weights[row]
+                entry = HEADER + k * (n_features + 1)
+                node[entry] += weight
+                squared = 0.0
+                for d in range(n_features):
+                    gap = x[column_start + d * WIDTH + p] - centres[k * n_features + d]
+                    squared += gap * gap
+                    node[entry + 1 + d] += weight * gap
+                node[0] += weight * squared
+                if labels.size > 0:
+                    labels[start + row] = k
+                if distances.size > 0:
+                    distances[start + row] = squared
 
 
 def nearest(
@@ -72,10 +74,10 @@ def nearest(
     n_blocks = (n_rows + block - 1) // block
     parts = nodes.shape[0]
     for t in prange(parts):
-        x = np.empty(n_features * strip)
-        top = np.empty(strip)
-        numbers = np.empty(strip)
-        row_weights = np.empty(strip)
+        x = scratch(n_features * strip)
+        top = scratch(WIDTH)
+        numbers = scratch(WIDTH)
+        row_weights = scratch(strip)
         depth = 0
         for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
             nearest_block(

@@ -6,53 +6,43 @@ import numpy as np
 from numba import prange
 
 from fastgmm.kernels.compile import part
-from fastgmm.kernels.parts import load_columns, log_joint
-from fastgmm.kernels.target import GROUP, LANES
-from fastgmm.kernels.vector import add, best, divide, exp, load, log, spread, store, subtract, zeros
+from fastgmm.kernels.density import exponentials, log_joint
+from fastgmm.kernels.layout import WIDTH
+from fastgmm.kernels.strips import groups_of, load_columns, scratch
+from fastgmm.kernels.target import GROUP
+from fastgmm.kernels.vector import add, best, divide, load, log, spread, store
 
 
 @part
-def write_labels(joint, n, stride, n_components, top, numbers, labels, start):
-    """Write each row's component of largest joint density, the first of equals. O(n K)."""
-    width = GROUP * LANES
-    for p in range(0, n, width):
-        store(spread(-np.inf, GROUP), top, p, 0)
-        for k in range(n_components):
-            best(load(joint, k * stride + p, 0, 1, GROUP), k, top, numbers, p)
-    for p in range(n):
+def write_labels(joint, first, n_components, top, numbers, labels, start, size):
+    """Write each row's component of largest joint density, the first of equals. O(K) a row."""
+    store(spread(-np.inf, GROUP), top, 0, 0)
+    for k in range(n_components):
+        best(load(joint, first + k * WIDTH, 0, 1, GROUP), k, top, numbers, 0)
+    for p in range(size):
         labels[start + p] = np.int64(numbers[p])
 
 
 @part
-def write_shares(joint, n, stride, n_components, top, log_likelihoods, responsibilities, start):
-    """Write log Σ_k exp(joint) and exp(joint − that), each if its array is not empty. K n exponentials."""
-    width = GROUP * LANES
-    for p in range(0, n, width):
-        peak = load(top, p, 0, 1, GROUP)
-        mass = zeros(1, GROUP)
+def write_joint(joint, first, n_components, log_joints, start, size):
+    """Write a group's responsibilities, or log-densities, row by row. O(K) a row."""
+    for p in range(size):
         for k in range(n_components):
-            density = exp(subtract(load(joint, k * stride + p, 0, 1, GROUP), peak))
-            store(density, joint, k * stride + p, 0)
-            mass = add(mass, density)
-        store(add(peak, log(mass)), top, p, 0)
-        if responsibilities.size > 0:
-            for k in range(n_components):
-                store(divide(load(joint, k * stride + p, 0, 1, GROUP), mass), joint, k * stride + p, 0)
-    if log_likelihoods.size > 0:
-        for p in range(n):
-            log_likelihoods[start + p] = top[p]
-    if responsibilities.size > 0:
-        for p in range(n):
-            for k in range(n_components):
-                responsibilities[start + p, k] = joint[k * stride + p]
+            log_joints[start + p, k] = joint[first + k * WIDTH + p]
 
 
 @part
-def write_joint(joint, n, stride, n_components, log_joints, start):
-    """Write the weighted log-densities themselves. O(n K)."""
-    for p in range(n):
+def write_likelihoods(joint, first, n_components, peak, top, log_likelihoods, responsibilities, start, size):
+    """Write log Σ_k exp(joint) and exp(joint − that), each if its array is not empty. K exponentials a row."""
+    mass = exponentials(joint, first, n_components, peak)
+    if log_likelihoods.size > 0:
+        store(add(peak, log(mass)), top, 0, 0)
+        for p in range(size):
+            log_likelihoods[start + p] = top[p]
+    if responsibilities.size > 0:
         for k in range(n_components):
-            log_joints[start + p, k] = joint[k * stride + p]
+            store(divide(load(joint, first + k * WIDTH, 0, 1, GROUP), mass), joint, first + k * WIDTH, 0)
+        write_joint(joint, first, n_components, responsibilities, start, size)
 
 
 def score(
@@ -68,19 +58,23 @@ def score(
     n_components = log_constants.shape[0]
     n_strips = (n_rows + strip - 1) // strip
     for t in prange(parts):
-        x = np.empty(n_features * strip)
-        joint = np.empty(n_components * strip)
-        top = np.empty(strip)
-        numbers = np.empty(strip)
-        z = np.empty(n_features * GROUP * LANES)
+        x = scratch(n_features * strip)
+        joint = scratch(n_components * WIDTH)
+        top = scratch(WIDTH)
+        numbers = scratch(WIDTH)
+        z = scratch(n_features * WIDTH)
         for s in range(n_strips * t // parts, n_strips * (t + 1) // parts):
-            start = s * strip
-            n = min(strip, n_rows - start)
-            load_columns(X, start, n, strip, centre, scale, x)
-            log_joint(x, n, strip, n_features, n_components, means, log_constants, whiteners, z, joint, top)
-            if log_joints.size > 0:
-                write_joint(joint, n, strip, n_components, log_joints, start)
-            if labels.size > 0:
-                write_labels(joint, n, strip, n_components, top, numbers, labels, start)
-            if log_likelihoods.size > 0 or responsibilities.size > 0:
-                write_shares(joint, n, strip, n_components, top, log_likelihoods, responsibilities, start)
+            n = min(strip, n_rows - s * strip)
+            load_columns(X, s * strip, n, centre, scale, x)
+            for g in range(groups_of(n)):
+                start = s * strip + g * WIDTH
+                size = min(WIDTH, n_rows - start)
+                peak = log_joint(
+                    x[g * n_features * WIDTH :], 0, n_features, n_components, means, log_constants, whiteners, z, joint
+                )
+                if log_joints.size > 0:
+                    write_joint(joint, 0, n_components, log_joints, start, size)
+                if labels.size > 0:
+                    write_labels(joint, 0, n_components, top, numbers, labels, start, size)
+                if log_likelihoods.size > 0 or responsibilities.size > 0:
+                    write_likelihoods(joint, 0, n_components, peak, top, log_likelihoods, responsibilities, start, size)

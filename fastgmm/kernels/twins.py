@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.kernels.target import LANES
+from fastgmm.kernels.target import GROUP, LANES
 
 Array = NDArray[np.float64]
+Size = int | tuple[int, ...]
 
 # fmt: off
 EXP_SERIES = (1 / 479001600, 1 / 39916800, 1 / 3628800, 1 / 362880, 1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24,
@@ -81,16 +82,25 @@ def log(a: Array) -> Array:
     return np.log(a)
 
 
-def spread(value: float, vectors: int) -> Array:
-    return np.full((1, vectors * LANES), value)
+def sqrt(a: Array) -> Array:
+    return np.sqrt(a)
 
 
-def zeros(rows: int, vectors: int) -> Array:
-    return np.zeros((rows, vectors * LANES))
+def _count(size: Size) -> int:
+    return len(size) if isinstance(size, tuple) else size
 
 
-def load(array: Array, i: int, stride: int, rows: int, vectors: int) -> Array:
-    return np.stack([array[i + r * stride : i + r * stride + vectors * LANES] for r in range(rows)]).copy()
+def spread(value: float, vectors: Size) -> Array:
+    return np.full((1, _count(vectors) * LANES), value)
+
+
+def zeros(rows: Size, vectors: Size) -> Array:
+    return np.zeros((_count(rows), _count(vectors) * LANES))
+
+
+def load(array: Array, i: int, stride: int, rows: Size, vectors: Size) -> Array:
+    width = _count(vectors) * LANES
+    return np.stack([array[i + r * stride : i + r * stride + width] for r in range(_count(rows))])
 
 
 def store(tile: Array, array: Array, i: int, stride: int) -> None:
@@ -114,6 +124,12 @@ def triangle(tile: Array, a: Array, i: int, b: Array, j: int, stride: int) -> Ar
         result[c:] += a[i : i + rows - c, None] * b[j + c * stride : j + c * stride + width]
         i += rows - c
     return result
+
+
+def centred_triangle(tile: Array, a: Array, i: int, x: Array, j: int, stride: int, means: Array, m: int) -> Array:
+    rows, width = tile.shape
+    centred = np.concatenate([x[j + c * stride : j + c * stride + width] - means[m + c] for c in range(rows)])
+    return triangle(tile, a, i, centred, 0, width)
 
 
 def squares(total: Array, tile: Array) -> Array:
@@ -141,12 +157,15 @@ def lowest(mask: int) -> int:
 
 
 def gram(
-    sums: Array, i: int, shares: Array, j: int, x: Array, stride: int, n: int, means: Array, m: int, n_features: int
-) -> None:
-    z = [np.ones(n)] + [x[d * stride : d * stride + n] - means[m + d] for d in range(n_features)]
-    share = shares[j : j + n]
-    for r in range(n_features + 1):
-        for c in range(r + 1):
-            lanes = (share * z[r] * z[c]).reshape(-1, LANES).sum(axis=0)
-            sums[i : i + LANES] += lanes
-            i += LANES
+    sums: Array, i: int, shares: Array, j: int, stride: int, x: Array, groups: int, means: Array, m: int,
+    n_features: int,
+) -> None:  # fmt: skip
+    width = GROUP * LANES
+    for g in range(groups):
+        share = shares[j + g * stride : j + g * stride + width]
+        columns = x[g * n_features * width : (g + 1) * n_features * width].reshape(n_features, width)
+        z = np.concatenate([np.ones((1, width)), columns - means[m : m + n_features, None]])
+        for r in range(n_features + 1):
+            for c in range(r + 1):
+                entry = i + (r * (r + 1) // 2 + c) * LANES
+                sums[entry : entry + LANES] += (share * z[r] * z[c]).reshape(-1, LANES).sum(axis=0)

@@ -10,14 +10,15 @@ import numpy as np
 from numba import types
 
 from fastgmm.kernels import compile as compiler
+from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
 from fastgmm.kernels.layout import layout
 from fastgmm.kernels.nearest import nearest
-from fastgmm.kernels.products import products
 from fastgmm.kernels.score import score
 
 Mode = Literal["parallel", "serial", "python"]
 Kernel = Callable[..., None]
+Constant = int | tuple[int, ...]
 
 WHOLE, REAL = types.int64, types.float64
 
@@ -38,16 +39,22 @@ NODES = (_out(REAL, 3), _out(WHOLE, 2), _out(WHOLE, 1))
 FLAT = _in(REAL, 1)
 
 
+def _density_constants(n_features: int) -> tuple[tuple[str, Constant], ...]:
+    """Return what `density` is compiled for: the head's size, and whether there is more."""
+    head = layout(n_features).head
+    return ("HEAD", head), ("PANELS", int(n_features > head))
+
+
 @cache
 def expectation_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     """`expectation.expectation` for rows of D features: one variant for each D ≤ 8, LANES variants beyond."""
     shape = layout(n_features)
-    constants = {"HEAD": shape.head, "GRAM": int(shape.gram), "N_FEATURES": n_features if shape.gram else 0}
-    return _expectation(tuple(constants.items()), dtype, mode)
+    moments = ("GRAM", int(shape.gram)), ("HEAD_ROWS", (0,) * shape.head), ("N_FEATURES", n_features * shape.gram)
+    return _expectation(_density_constants(n_features) + moments, dtype, mode)
 
 
 @cache
-def _expectation(constants: tuple[tuple[str, int], ...], dtype: np.dtype[Any], mode: Mode) -> Kernel:
+def _expectation(constants: tuple[tuple[str, Constant], ...], dtype: np.dtype[Any], mode: Mode) -> Kernel:
     rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
     signature = (*rows, *[FLAT] * 6, REAL, *[WHOLE] * 5, *NODES)
     return compiler.build(expectation, signature, dict(constants), mode)
@@ -55,15 +62,15 @@ def _expectation(constants: tuple[tuple[str, int], ...], dtype: np.dtype[Any], m
 
 @cache
 def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
-    """`score.score` for rows of D features: LANES variants."""
-    return _score(layout(n_features).head, dtype, mode)
+    """`score.score` for rows of D features: LANES variants with panels, LANES without."""
+    return _score(_density_constants(n_features), dtype, mode)
 
 
 @cache
-def _score(head: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
+def _score(constants: tuple[tuple[str, Constant], ...], dtype: np.dtype[Any], mode: Mode) -> Kernel:
     results = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 2), _out(WHOLE, 1))
     signature = (_rows(dtype), *[FLAT] * 5, WHOLE, WHOLE, *results)
-    return compiler.build(score, signature, {"HEAD": head}, mode)
+    return compiler.build(score, signature, dict(constants), mode)
 
 
 @cache
@@ -74,6 +81,6 @@ def nearest_kernel(dtype: np.dtype[Any], mode: Mode) -> Kernel:
 
 
 @cache
-def products_kernel(mode: Mode) -> Kernel:
-    """`products.products`, one variant."""
-    return compiler.build(products, (FLAT, WHOLE, WHOLE, FLAT, _out(REAL, 1)), {}, mode)
+def distances_kernel(mode: Mode = "serial") -> Kernel:
+    """`distances.distances`, one variant."""
+    return compiler.build(distances, (FLAT, WHOLE, WHOLE, FLAT, _out(REAL, 1)), {}, mode)

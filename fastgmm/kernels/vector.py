@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from fastgmm.kernels.target import ACCUMULATORS, HAS_FMA, LANES
+from fastgmm.kernels.target import ACCUMULATORS, GROUP, HAS_FMA, LANES
 from fastgmm.kernels.twins import (
     EXP_SERIES,
     LN2_HIGH,
@@ -46,6 +46,11 @@ class TileModel(models.PrimitiveModel):
 
     def __init__(self, manager: Any, tile: Tile) -> None:
         super().__init__(manager, tile, ir.ArrayType(VECTOR, tile.size))
+
+
+def _count(size: Any) -> int:
+    """Give a tile's rows or vectors: a literal, or the length of a tuple, by which one text serves several widths."""
+    return size.count if isinstance(size, types.UniTuple) else size.literal_value
 
 
 # --- emitting IR ---------------------------------------------------------------------------------------------------
@@ -142,6 +147,11 @@ def _log(builder: Any, x: Any) -> Any:
     return _fma(builder, k, _constant(LN2_HIGH), builder.fsub(f, builder.fsub(half, low)))
 
 
+def _sqrt(builder: Any, x: Any) -> Any:
+    kind = ir.FunctionType(VECTOR, [VECTOR])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64"), [x])
+
+
 def _sum_of_lanes(builder: Any, vector: Any) -> Any:
     """Add the lanes as a balanced tree: halves onto each other."""
     width = LANES
@@ -204,12 +214,13 @@ kept = _binary(_kept)
 multiply_add = _ternary(_fma)
 exp = _unary(_exp)
 log = _unary(_log)
+sqrt = _unary(_sqrt)
 
 
 @intrinsic(prefer_literal=True)
 def spread(typing: Any, value: Any, vectors: Any) -> Any:
     """(1 × vectors) tile with `value` in every lane."""
-    tile = Tile(1, vectors.literal_value)
+    tile = Tile(1, _count(vectors))
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         vector = _spread(builder, values[0])
@@ -221,7 +232,7 @@ def spread(typing: Any, value: Any, vectors: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def zeros(typing: Any, rows: Any, vectors: Any) -> Any:
     """(rows × vectors) tile of zeros."""
-    tile = Tile(rows.literal_value, vectors.literal_value)
+    tile = Tile(_count(rows), _count(vectors))
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         return ir.Constant(ir.ArrayType(VECTOR, tile.size), None)
@@ -232,7 +243,7 @@ def zeros(typing: Any, rows: Any, vectors: Any) -> Any:
 @intrinsic(prefer_literal=True)
 def load(typing: Any, array: Any, i: Any, stride: Any, rows: Any, vectors: Any) -> Any:
     """(rows × vectors) tile; row r starts at ``array[i + r * stride]``."""
-    tile = Tile(rows.literal_value, vectors.literal_value)
+    tile = Tile(_count(rows), _count(vectors))
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         data, place = _data(context, builder, signature.args[0], values[0]), values[1]
@@ -319,6 +330,30 @@ def triangle(typing: Any, tile: Any, a: Any, i: Any, b: Any, j: Any, stride: Any
 
 
 @intrinsic
+def centred_triangle(typing: Any, tile: Any, a: Any, i: Any, x: Any, j: Any, stride: Any, means: Any, m: Any) -> Any:
+    """Multiply as `triangle` does, columns less their means: row r += Σ_{c ≤ r} A[r, c] (x_c − means[m + c])."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        result, place, packed = values[0], values[4], 0
+        left, right, centres = (_data(context, builder, signature.args[n], values[n]) for n in (1, 3, 6))
+        for c in range(tile.rows):
+            centre = _scalar(builder, centres, values[7], c)
+            vectors = [builder.fsub(_load(builder, right, place, v * LANES), centre) for v in range(tile.vectors)]
+            for r in range(c, tile.rows):
+                factor = _scalar(builder, left, values[2], packed)
+                packed += 1
+                for v, vector in enumerate(vectors):
+                    n = r * tile.vectors + v
+                    total = _fma(builder, factor, vector, builder.extract_value(result, n))
+                    result = builder.insert_value(result, total, n)
+            place = builder.add(place, values[5])
+        return result
+
+    whole = types.int64
+    return tile(tile, a, whole, x, whole, whole, means, whole), emit
+
+
+@intrinsic
 def squares(typing: Any, total: Any, tile: Any) -> Any:
     """(1 × vectors) tile `total` plus the squares of the tile's rows."""
 
@@ -396,53 +431,51 @@ def lowest(typing: Any, mask: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def gram(
-    typing: Any,
-    sums: Any,
-    i: Any,
-    shares: Any,
-    j: Any,
-    x: Any,
-    stride: Any,
-    n: Any,
-    means: Any,
-    m: Any,
+    typing: Any, sums: Any, i: Any, shares: Any, j: Any, stride: Any, x: Any, groups: Any, means: Any, m: Any,
     n_features: Any,
-) -> Any:
+) -> Any:  # fmt: skip
     """Add Σ_p γ_p z_p z_pᵀ to `sums`, lane by lane, where z = (1, x − μ): the moments of orders 0, 1 and 2 at once.
 
-    γ_p at ``shares[j + p]`` for p < n, a multiple of LANES; feature d of the points at ``x[d * stride + p]``; μ at
-    ``means[m:]``. Entry (r, c), c ≤ r, of the lower triangle is the vector at ``sums[i + (r (r + 1) / 2 + c) LANES]``.
-    The triangle is cut into runs of rows whose entries fit in registers, each run a loop over the points.
+    Rows come in groups of GROUP vectors: γ of group g at ``shares[j + g * stride:]``, feature d at
+    ``x[(g * D + d) * GROUP * LANES:]``; μ at ``means[m:]``. Entry (r, c), c ≤ r, of the lower triangle is the vector at
+    ``sums[i + (r (r + 1) / 2 + c) LANES]``. The triangle is cut into runs of rows whose entries fit in registers, each
+    run a loop over the groups.
     """
     width = n_features.literal_value + 1
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        sums, shares, x, means = (_data(context, builder, signature.args[a], values[a]) for a in (0, 2, 4, 7))
-        _, i, _, j, _, stride, n, _, m, _ = values
-        for first, last in gram_rows(width, ACCUMULATORS):
-            entries = [(r, c) for r in range(first, last) for c in range(r + 1)]
-            offset = first * (first + 1) // 2 * LANES
-            slots = [cgutils.alloca_once(builder, VECTOR) for _ in entries]
-            for e, slot in enumerate(slots):
-                builder.store(_load(builder, sums, i, offset + e * LANES), slot)
-            centres = [_scalar(builder, means, m, d) for d in range(last - 1)]
-            with cgutils.for_range_slice(builder, ir.Constant(INT64, 0), n, ir.Constant(INT64, LANES), INT64) as (
-                p,
-                _step,
-            ):
-                share = _load(builder, shares, builder.add(j, p))
-                z = [_constant(1.0)]
-                for d in range(last - 1):
-                    place = builder.add(p, builder.mul(stride, ir.Constant(INT64, d)))
-                    z.append(builder.fsub(_load(builder, x, place), centres[d]))
-                scaled = {r: share if r == 0 else builder.fmul(share, z[r]) for r in range(first, last)}
-                for (r, c), slot in zip(entries, slots, strict=True):
-                    before = builder.load(slot)
-                    term = builder.fadd(before, scaled[r]) if c == 0 else _fma(builder, scaled[r], z[c], before)
-                    builder.store(term, slot)
-            for e, slot in enumerate(slots):
-                _store(builder, builder.load(slot), sums, i, offset + e * LANES)
+        arrays = [_data(context, builder, signature.args[a], values[a]) for a in (0, 2, 5, 7)]
+        for run in gram_rows(width, ACCUMULATORS):
+            _emit_gram_run(builder, run, width, arrays, values)
         return context.get_dummy_value()
 
     whole = types.int64
-    return types.void(sums, whole, shares, whole, x, whole, whole, means, whole, n_features), emit
+    return types.void(sums, whole, shares, whole, whole, x, whole, means, whole, n_features), emit
+
+
+def _emit_gram_run(builder: Any, run: tuple[int, int], width: int, arrays: list[Any], values: Any) -> None:
+    """Emit the loop over groups for rows `run` of the triangle; sums stay in registers."""
+    sums, shares, x, means = arrays
+    _, i, _, j, stride, _, groups, _, m, _ = values
+    first, last = run
+    entries = [(r, c) for r in range(first, last) for c in range(r + 1)]
+    offset = first * (first + 1) // 2 * LANES
+    slots = [cgutils.alloca_once(builder, VECTOR) for _ in entries]
+    for e, slot in enumerate(slots):
+        builder.store(_load(builder, sums, i, offset + e * LANES), slot)
+    centres = [_scalar(builder, means, m, d) for d in range(last - 1)]
+    with cgutils.for_range(builder, groups, intp=INT64) as loop:
+        share_place = builder.add(j, builder.mul(loop.index, stride))
+        place = builder.mul(loop.index, ir.Constant(INT64, (width - 1) * GROUP * LANES))
+        for v in range(GROUP):
+            share = _load(builder, shares, share_place, v * LANES)
+            z = [_constant(1.0)]
+            for d in range(last - 1):
+                z.append(builder.fsub(_load(builder, x, place, (d * GROUP + v) * LANES), centres[d]))
+            scaled = {r: share if r == 0 else builder.fmul(share, z[r]) for r in range(first, last)}
+            for (r, c), slot in zip(entries, slots, strict=True):
+                before = builder.load(slot)
+                term = builder.fadd(before, scaled[r]) if c == 0 else _fma(builder, scaled[r], z[c], before)
+                builder.store(term, slot)
+    for e, slot in enumerate(slots):
+        _store(builder, builder.load(slot), sums, i, offset + e * LANES)

@@ -9,7 +9,9 @@ from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
 
 EMPTY = 10 * np.finfo(np.float64).eps
-"""Added to each count, as scikit-learn does, so that an empty component keeps its mean instead of becoming NaN."""
+"""Added to each count, as scikit-learn does, so that an empty component keeps its mean instead of becoming NaN.
+
+It shrinks with the total weight where that is below one row's: the unit of weights must not matter."""
 
 
 def full(statistics: SufficientStatistics, ridge: NDArray[np.float64]) -> Parameters:
@@ -18,7 +20,7 @@ def full(statistics: SufficientStatistics, ridge: NDArray[np.float64]) -> Parame
     o, n, m, S are origins, sum_w, sum_x and sum_xx. The moments are about the last means, so the difference is of
     numbers of the size of Σ_k and loses nothing.
     """
-    counts = statistics.sum_w + EMPTY
+    counts = statistics.sum_w + EMPTY * min(1.0, statistics.weight)
     shift = statistics.sum_x / counts[:, None]
     covariances = statistics.sum_xx / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
     diagonal = np.arange(statistics.n_features)

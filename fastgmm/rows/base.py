@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.expectation import SKIP_BELOW, ExpectationTask, PackedMixture
+from fastgmm.expectation_task import SKIP_BELOW, ExpectationTask, PackedMixture
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
@@ -55,7 +55,8 @@ class AbstractRows(ABC):
         given: Callable[[int, int], Floats] | None = None,
         labels: NDArray[np.int32] | None = None,
         skip_below: float = SKIP_BELOW,
+        frame: Frame | None = None,
     ) -> SufficientStatistics:
-        """Return the statistics of all rows; parameters and statistics are in the frame's coordinates."""
-        task = ExpectationTask(PackedMixture(self.frame, parameters), skip_below, given, labels)
+        """Return the statistics of all rows; parameters and statistics are in the coordinates of `frame`, or ours."""
+        task = ExpectationTask(PackedMixture(frame or self.frame, parameters), skip_below, given, labels)
         return task.statistics(self.sweep(task, team), self.weight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.assignment import AssignmentTask
+from fastgmm.assignment_task import AssignmentTask
 from fastgmm.errors import DataError
 from fastgmm.frame import Frame
 from fastgmm.initialise.seeding import plus_plus

@@ -23,7 +23,7 @@ SKIP_BELOW = 2.0**-53
 
 @dataclass(frozen=True, eq=False)
 class PackedMixture:
-    """A mixture as density kernels read it; log-densities come out in the user's units."""
+    """A mixture as density kernels read it. Log-densities come out in the frame's units, without `frame.log_volume`."""
 
     frame: Frame
     parameters: Parameters
@@ -41,7 +41,7 @@ class PackedMixture:
             self.frame.centre,
             self.frame.scale,
             p.means.ravel(),
-            p.log_constants + self.frame.log_volume,
+            p.log_constants,
             np.ascontiguousarray(whiteners).ravel(),
         )
 
@@ -129,6 +129,7 @@ class ExpectationTask(AbstractTask):
         from fastgmm.kernels.layout import HEADER, layout
 
         shape = layout(self.n_features)
+        volume = 0.0 if self.given is not None or self.labels is not None else self.mixture.frame.log_volume
         records = sums[HEADER:].reshape(self.n_components, shape.record)
         moments = records[:, shape.moments]
         return SufficientStatistics(
@@ -136,6 +137,6 @@ class ExpectationTask(AbstractTask):
             sum_w=np.ascontiguousarray(moments[:, 0, 0]),
             sum_x=np.ascontiguousarray(moments[:, 1:, 0]),
             sum_xx=np.ascontiguousarray(moments[:, 1:, 1:]),
-            log_likelihood=float(sums[0]),
+            log_likelihood=float(sums[0]) + weight * volume,
             weight=weight,
         )

@@ -1,0 +1,60 @@
+"""Checks of an estimator's parameters, in scikit-learn's words."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from fastgmm.errors import ParameterError
+
+
+def _refuse(name: str, owner: str, wanted: str, value: Any) -> ParameterError:
+    return ParameterError(f"The {name!r} parameter of {owner} must be {wanted}. Got {value!r} instead.")
+
+
+def check_number(value: Any, name: str, owner: str, kind: type, low: float) -> None:
+    """Raise `ParameterError` in scikit-learn's words unless `value` is an int (or float) in [low, ∞)."""
+    numeric: Any = Integral if kind is int else Real
+    if isinstance(value, numeric) and not isinstance(value, bool | np.bool_) and value >= low:
+        return
+    wanted = f"an int in the range [{low:g}, inf)" if kind is int else f"a float in the range [{low:.1f}, inf)"
+    raise _refuse(name, owner, wanted, value)
+
+
+def check_choice(value: Any, name: str, owner: str, choices: tuple[str, ...]) -> None:
+    """Raise `ParameterError` in scikit-learn's words unless `value` is one of `choices`."""
+    if not (isinstance(value, str) and value in choices):
+        options = ", ".join(repr(choice) for choice in sorted(choices))
+        raise _refuse(name, owner, f"a str among {{{options}}}", value)
+
+
+def check_boolean(value: Any, name: str, owner: str) -> None:
+    """Raise `ParameterError` in scikit-learn's words unless `value` is a boolean."""
+    if not isinstance(value, bool | np.bool_):
+        raise _refuse(name, owner, "an instance of 'bool' or an instance of 'numpy.bool'", value)
+
+
+def check_verbose(value: Any, name: str, owner: str) -> None:
+    """Raise `ParameterError` in scikit-learn's words unless `value` is a boolean or an int from 0."""
+    kinds: Any = (bool, np.bool_, Integral)
+    if isinstance(value, kinds) and int(value) >= 0:
+        return
+    wanted = "an int in the range [0, inf), an instance of 'bool' or an instance of 'numpy.bool'"
+    raise _refuse(name, owner, wanted, value)
+
+
+def random_state(seed: Any, owner: str) -> np.random.RandomState:
+    """Return a RandomState as scikit-learn would; a Generator is accepted too, and seeds one."""
+    if seed is None or seed is np.random:
+        return np.random.mtrand._rand
+    if isinstance(seed, np.random.Generator):
+        return np.random.RandomState(int(seed.integers(1 << 32)))
+    whole: Any = Integral
+    if isinstance(seed, whole) and not isinstance(seed, bool) and 0 <= seed < 1 << 32:
+        return np.random.RandomState(int(seed))
+    if isinstance(seed, np.random.RandomState):
+        return seed
+    wanted = "an int in the range [0, 4294967295], an instance of 'numpy.random.mtrand.RandomState' or None"
+    raise _refuse("random_state", owner, wanted, seed)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.variants import Mode, distances_kernel
+
+
+@pytest.mark.parametrize("mode", ["serial", "python"])
+@pytest.mark.parametrize("n_features", [1, 3, 17])
+@pytest.mark.parametrize("groups", [1, 2, 5])
+@pytest.mark.parametrize("n_points", [1, 4, 11])
+def test_distances(mode: Mode, n_features: int, groups: int, n_points: int) -> None:
+    rng = np.random.default_rng(0)
+    stride = groups * GROUP * LANES
+    x = rng.integers(-99, 100, (n_features, stride)).astype(np.float64)
+    points = rng.integers(-99, 100, (n_points, n_features)).astype(np.float64)
+    result = np.full((n_points, stride), np.nan)
+    distances_kernel(mode)(x.ravel(), stride, n_features, points.ravel(), result.ravel())
+    np.testing.assert_array_equal(result, ((points[:, :, None] - x) ** 2).sum(axis=1))
+
+
+def test_equal_points_are_at_distance_zero_beside_a_far_one() -> None:
+    x = np.full((1, GROUP * LANES), 0.1)
+    x[0, -1] = 1e10
+    result = np.empty(x.shape)
+    distances_kernel()(x.ravel(), x.size, 1, np.array([0.1]), result.ravel())
+    assert not result[0, :-1].any()
