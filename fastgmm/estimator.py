@@ -33,6 +33,7 @@ from fastgmm.parameters import Parameters
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team, team
+from fastgmm.validation import check_range, check_varies
 
 Floats = NDArray[np.float64]
 
@@ -172,7 +173,9 @@ class GaussianMixture:
         given = given_start(
             self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features
         )
-        self._check_constant_columns(rows)
+        check_range(rows.low, rows.high)
+        if self.reg_covar == 0:
+            check_varies(rows.low, rows.high)
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
@@ -292,15 +295,6 @@ class GaussianMixture:
                 f"covariance_type={self.covariance_type!r} is not there yet; use 'full', the default."
             )
         team(self.n_threads)
-
-    def _check_constant_columns(self, rows: AbstractRows) -> None:
-        """Refuse a column without variance where nothing would be added to it."""
-        if self.reg_covar == 0 and rows.constant.any():
-            column = int(rows.constant.argmax())
-            raise DataError(
-                f"Column {column} of X is constant, so with reg_covar=0 no covariance over it is positive definite. "
-                "Drop the column or set reg_covar > 0."
-            )
 
     # --- scikit-learn's protocol -----------------------------------------------------------------------------------
 

@@ -111,7 +111,7 @@ class Parameters:
                 return f"(Component {k}: its covariance is not finite.)"
             eigenvalues = np.linalg.eigvalsh(covariance)
             if not eigenvalues[0] > 0:
-                share = eigenvalues[0] / max(eigenvalues[-1], -eigenvalues[0])
+                share = eigenvalues[0] / (np.abs(eigenvalues).max() or 1.0)
                 return f"(Component {k}: its smallest eigenvalue is {share:.2g} of the largest.)"
         worst = int(np.argmax([np.linalg.cond(covariance) for covariance in self.covariances]))
         return f"(Component {worst}: its covariance is singular to rounding.)"

@@ -137,6 +137,7 @@ class SufficientStatistics:
             arrays, metadata = tensors.unpack(content)
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"the format is {metadata.get('format')!r}, not {FORMAT!r}")
+            tensors.require_float64(arrays)
             log_likelihood, weight = arrays.pop("scalars")
             return cls(**arrays, log_likelihood=float(log_likelihood), weight=float(weight))
         except (ValueError, TypeError, KeyError) as error:

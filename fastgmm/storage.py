@@ -92,6 +92,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         arrays, metadata = tensors.unpack(Path(path).read_bytes())
         if metadata.get("format") != FORMAT:
             raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
+        tensors.require_float64(arrays)
         notes = json.loads(metadata["facts"])
         parameters = Parameters(**arrays)
         _check(parameters)

@@ -118,3 +118,10 @@ def _array(name: str, entry: Any, payload: bytes, begin: int) -> tuple[NDArray[A
         raise ValueError(f"array {name!r} does not lie where its shape says")
     values = np.frombuffer(payload, dtype=dtype, count=count, offset=start).reshape(sizes)
     return values.astype(dtype.newbyteorder("=")), stop
+
+
+def require_float64(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError unless every array is of float64, as all of fastgmm's are."""
+    for name, array in arrays.items():
+        if array.dtype != np.float64:
+            raise ValueError(f"array {name!r} is of {array.dtype}, not of float64")

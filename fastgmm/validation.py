@@ -153,16 +153,25 @@ def survey(X: NDArray[Any]) -> tuple[Floats, Floats]:
 
 
 def check_range(low: Floats, high: Floats) -> None:
-    """Raise `DataError` if the squares of a feature's values, which covariances are made of, leave float64."""
-    reach = np.maximum(np.abs(low), np.abs(high))
-    reach = np.where(low == high, 1.0, np.where(reach < LARGEST, np.maximum(high - low, reach), reach))
-    for bad, verb in ((reach > LARGEST, "overflow"), (reach < SMALLEST, "underflow")):
+    """Raise `DataError` if a feature's variance, or its reciprocal, would leave float64."""
+    reach = high / 2 - low / 2
+    for bad, verb in ((reach > LARGEST, "overflow"), ((reach < SMALLEST) & (reach > 0), "underflow")):
         if bad.any():
             column = int(bad.argmax())
             raise DataError(
                 f"Column {column} of X ranges from {low[column]:.3g} to {high[column]:.3g}: its variance would {verb} "
                 "float64. Change the column's unit."
             )
+
+
+def check_varies(low: Floats, high: Floats) -> None:
+    """Raise `DataError` for a column without variance, where nothing is to be added to it."""
+    if (low == high).any():
+        column = int((low == high).argmax())
+        raise DataError(
+            f"Column {column} of X is constant, so with reg_covar=0 no covariance over it is positive definite. "
+            "Drop the column or set reg_covar > 0."
+        )
 
 
 def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Floats | None:

@@ -117,5 +117,5 @@ def test_other_number_of_columns_is_refused(d):
 
 def test_bad_covariance_is_refused_when_used():
     m = Mixture(Parameters([1.0], np.zeros((1, 2)), -np.eye(2)[None]))
-    with pytest.raises(ValueError, match="Component 0: smallest eigenvalue -"):
+    with pytest.raises(ValueError, match="Component 0: its smallest eigenvalue is -"):
         m.log_prob(np.zeros((3, 2)))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fastgmm import tensors
 from fastgmm.errors import StatisticsError
 from fastgmm.statistics import SufficientStatistics
 

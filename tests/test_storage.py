@@ -63,10 +63,11 @@ def same(first, second):
 @pytest.mark.parametrize(("k", "d"), [(1, 1), (2, 3), (16, 8)])
 def test_round_trip_keeps_every_bit(tmp_path, k, d):
     p = parameters(k, d)
-    save(p, tmp_path / "m", FACTS)
+    facts = FACTS | {"columns": [f"column {number}" for number in range(d)]}
+    save(p, tmp_path / "m", facts)
     found = load(tmp_path / "m")
     assert same(found.parameters, p)
-    assert found.facts == FACTS
+    assert found.facts == facts
 
 
 def test_paths_may_be_text_and_have_spaces_and_letters(tmp_path):

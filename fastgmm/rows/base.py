@@ -30,8 +30,9 @@ class AbstractRows(ABC):
     """Of the spans: float64 or float32."""
     frame: Frame
     """Where kernels should compute."""
-    constant: NDArray[np.bool_]
-    """Which features have one value in all rows, (D,)."""
+    low: Floats
+    high: Floats
+    """Least and greatest value of each feature, (D,)."""
     weight: float
     """Sum of the rows' weights."""
 

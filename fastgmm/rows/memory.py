@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgmm.frame import Frame
 from fastgmm.rows.base import AbstractRows, Floats, Span
-from fastgmm.validation import check_range, survey
+from fastgmm.validation import survey
 
 CHUNK_BYTES = 4 << 20
 """Rows that are not float64 or float32 in C order are converted this many bytes at a time."""
@@ -25,9 +25,8 @@ class ArrayRows(AbstractRows):
         self.n_rows, self.n_features = X.shape
         self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
         self.weight = float(self.n_rows) if sample_weight is None else float(sample_weight.sum())
-        low, high = survey(X)
-        check_range(low, high)
-        self.frame, self.constant = Frame.around(low, high), low == high
+        self.low, self.high = survey(X)
+        self.frame = Frame.around(self.low, self.high)
 
     @property
     def _direct(self) -> bool:

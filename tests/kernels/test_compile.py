@@ -20,8 +20,8 @@ PATH = str(Path(fastgmm.__file__).parents[1])
 PROBE = """
 import sys, logging, numpy as np
 logging.basicConfig(format="LOG %(message)s", stream=sys.stdout)
-from fastgmm.kernels.variants import products_kernel
-kernel = products_kernel("serial")
+from fastgmm.kernels.variants import distances_kernel
+kernel = distances_kernel("serial")
 print("HITS", sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
 from fastgmm import Mixture, Parameters
 X = np.linspace(-3, 3, 32).reshape(16, 2)
