@@ -42,6 +42,7 @@ def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, z
     joint[k, p] = log_constants[k] − ½ ‖W_k (x_p − μ_k)‖². Reads the group (in L1) once a component, and the packed
     whiteners, which stream from L2. K D(D+1)/2 FMA a row.
     """
+    # Tried: each component over 2, 4, 8 groups while its whitener is in L1; 0.97–1.05 of the time at D = 3 … 128.
     top = spread(-np.inf, GROUP)
     for k in range(n_components):
         w = k * (n_features * (n_features + 1) // 2)
