@@ -24,6 +24,8 @@ class Iteration:
     """Since the fit began."""
     parameters: Parameters
     """After the M-step, in the coordinates of the rows' frame."""
+    evaluated: float = 1.0
+    """Share of the pairs of rows and components that were computed; the others were ruled out by bounds."""
 
 
 Callback = Callable[[Iteration], object]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status, converged
+from fastgmm.em.passes import passes
 from fastgmm.models import maximise
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
@@ -27,6 +28,8 @@ class Settings:
     ridge: NDArray[np.float64] | float = 1e-6
     """Added to the variances, in the frame's units: scalar or (D,)."""
     model: str = "VVV"
+    algorithm: str = "auto"
+    """Which passes to take, see `em.passes`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +77,17 @@ def run(
         On Ctrl-C, once an iteration is complete.
     """
     parameters, bounds, status = start, list[float](), Status.MAX_ITER
+    steps = passes(settings.algorithm, rows, start.n_components, team)
     try:
         while len(bounds) < settings.max_iter:
-            statistics = rows.expectation(parameters, team)
+            statistics = steps.expectation(parameters)
             updated = maximise(statistics, settings.model, reg_covar=settings.ridge)
             updated.whiteners  # noqa: B018 - a degenerate covariance ends the iteration that made it
             bound = statistics.log_likelihood / statistics.weight
             change = bound - previous
             parameters, previous = updated, bound
             bounds.append(bound)
-            done = Iteration(restart, len(bounds), bound, change, perf_counter() - began, parameters)
+            done = Iteration(restart, len(bounds), bound, change, perf_counter() - began, parameters, steps.evaluated)
             if callback is not None and callback(done) is True:
                 status = Status.STOPPED
                 break

@@ -48,7 +48,8 @@ def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, z
         w = k * (n_features * (n_features + 1) // 2)
         first = g * n_features * WIDTH
         if PANELS:
-            distance = panels_distance(x, first, n_features, means, k * n_features, whiteners, w, z)
+            centre_columns(x, first, n_features, means, k * n_features, z)
+            distance = panels_distance(z, n_features, whiteners, w)
         else:
             head = centred_triangle(zeros(HEAD, GROUP), whiteners, w, x, first, WIDTH, means, k * HEAD)
             distance = squares(zeros(1, GROUP), head)
@@ -60,11 +61,16 @@ def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, z
 
 
 @part
-def panels_distance(x, first, n_features, means, m, whiteners, w, z):
-    """‖W (x − μ)‖² of a group, when there are panels beyond the head: centred columns go through scratch."""
+def centre_columns(x, first, n_features, means, m, z):
+    """Take a component's mean away from a group's columns: z[d, p] = x[d, p] − μ[d]. O(D) a row."""
     for d in range(n_features):
         centred = subtract(load(x, first + d * WIDTH, 0, 1, GROUP), spread(means[m + d], GROUP))
         store(centred, z, d * WIDTH, 0)
+
+
+@part
+def panels_distance(z, n_features, whiteners, w):
+    """‖W z‖² of a group's centred columns, when there are panels beyond the head. D(D+1)/2 FMA a row."""
     head = triangle(zeros(HEAD, GROUP), whiteners, w, z, 0, WIDTH)
     w += HEAD * (HEAD + 1) // 2
     distance = squares(zeros(1, GROUP), head)

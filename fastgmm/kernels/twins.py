@@ -148,6 +148,14 @@ def total(tile: Array) -> float:
     return float(tile.sum())
 
 
+def turned_rows(
+    rows: Array, listed: NDArray[np.int64], i: int, row_length: int, d: int, means: Array, m: int
+) -> Array:  # fmt: skip
+    centre = means[m + d : m + d + LANES]
+    starts = listed[i : i + LANES] * row_length + d
+    return np.stack([rows[start : start + LANES] - centre for start in starts], axis=1)
+
+
 def above(tile: Array, threshold: float) -> int:
     return sum(1 << lane for lane, value in enumerate(tile[0]) if value > threshold)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numba import types
 
 from fastgmm.kernels import compile as compiler
+from fastgmm.kernels.bounded import bounded
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
 from fastgmm.kernels.layout import layout
@@ -58,6 +59,19 @@ def _expectation(constants: tuple[tuple[str, Constant], ...], dtype: np.dtype[An
     rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
     signature = (*rows, *[FLAT] * 6, REAL, *[WHOLE] * 5, *NODES)
     return compiler.build(expectation, signature, dict(constants), mode)
+
+
+@cache
+def bounded_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
+    """`bounded.bounded` for rows of D > GRAM_LIMIT features: LANES variants."""
+    return _bounded(layout(n_features).head, dtype, mode)
+
+
+@cache
+def _bounded(head: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
+    state = (_out(types.float32, 1), _out(types.int32, 1))
+    signature = (_rows(dtype), *[FLAT] * 8, REAL, REAL, *[WHOLE] * 4, *state, WHOLE, *NODES)
+    return compiler.build(bounded, signature, {"HEAD": head, "PANELS": 1, "HEAD_ROWS": (0,) * head}, mode)
 
 
 @cache

@@ -30,6 +30,8 @@ from fastgmm.kernels.twins import (
 DOUBLE, INT64, INT32 = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
 VECTOR = ir.VectorType(DOUBLE, LANES)
 INTEGERS = ir.VectorType(INT64, LANES)
+SINGLE = ir.FloatType()
+SINGLES = ir.VectorType(SINGLE, LANES)
 
 
 class Tile(types.Type):
@@ -70,17 +72,21 @@ def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
 
 def _address(builder: Any, data: Any, index: Any, offset: int = 0) -> Any:
     place = builder.gep(data, [builder.add(index, ir.Constant(INT64, offset))])
-    return builder.bitcast(place, VECTOR.as_pointer())
+    return builder.bitcast(place, (SINGLES if data.type.pointee == SINGLE else VECTOR).as_pointer())
 
 
 def _load(builder: Any, data: Any, index: Any, offset: int = 0) -> Any:
+    """Load float64 lanes, from float32 if the array is of those."""
     vector = builder.load(_address(builder, data, index, offset))
-    vector.align = 8
-    return vector
+    vector.align = 4 if data.type.pointee == SINGLE else 8
+    return builder.fpext(vector, VECTOR) if data.type.pointee == SINGLE else vector
 
 
 def _store(builder: Any, vector: Any, data: Any, index: Any, offset: int = 0) -> None:
-    builder.store(vector, _address(builder, data, index, offset)).align = 8
+    """Store float64 lanes, rounded to float32 if the array is of those."""
+    single = data.type.pointee == SINGLE
+    value = builder.fptrunc(vector, SINGLES) if single else vector
+    builder.store(value, _address(builder, data, index, offset)).align = 4 if single else 8
 
 
 def _spread(builder: Any, scalar: Any) -> Any:
@@ -405,6 +411,47 @@ def total(typing: Any, tile: Any) -> Any:
         return _sum_of_lanes(builder, vector)
 
     return types.float64(tile), emit
+
+
+@intrinsic
+def turned_rows(
+    typing: Any, rows: Any, listed: Any, i: Any, row_length: Any, d: Any, means: Any, m: Any
+) -> Any:  # fmt: skip
+    """Gather LANES listed rows, LANES features of each from d on, less their means, and transpose them.
+
+    (LANES × 1) tile whose row r holds, in lane j, ``rows[listed[i + j] * row_length + d + r] - means[m + d + r]``.
+    """
+    tile = Tile(LANES, 1)
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data, places, centres = (_data(context, builder, signature.args[n], values[n]) for n in (0, 1, 5))
+        _, _, i, row_length, d, _, m = values
+        centre = _load(builder, centres, builder.add(m, d))
+        vectors = []
+        for j in range(LANES):
+            row = builder.load(builder.gep(places, [builder.add(i, ir.Constant(INT64, j))]))
+            place = builder.add(builder.mul(row, row_length), d)
+            vectors.append(builder.fsub(_load(builder, data, place), centre))
+        return cgutils.pack_array(builder, _transposed(builder, vectors), VECTOR)
+
+    whole = types.int64
+    return tile(rows, listed, whole, whole, whole, means, whole), emit
+
+
+def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Transpose LANES vectors: halves, quarters, … change places, log₂ LANES times."""
+    step = LANES // 2
+    while step:
+        low = [lane if not lane & step else LANES + lane - step for lane in range(LANES)]
+        high = [lane + step if not lane & step else LANES + lane for lane in range(LANES)]
+        for i in range(LANES):
+            if not i & step:
+                pair = vectors[i], vectors[i | step]
+                for place, lanes in ((i, low), (i | step, high)):
+                    mask = ir.Constant(ir.VectorType(INT32, LANES), lanes)
+                    vectors[place] = builder.shuffle_vector(*pair, mask)
+        step //= 2
+    return vectors
 
 
 @intrinsic

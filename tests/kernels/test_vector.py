@@ -336,3 +336,30 @@ def test_gram_rows_are_a_partition_within_the_budget(width: int, budget: int) ->
     assert [row for first, last in runs for row in range(first, last)] == list(range(width))
     for first, last in runs:
         assert last == first + 1 or sum(range(first + 1, last + 1)) <= budget
+
+
+def test_float32_arrays_are_widened_and_rounded() -> None:
+    load, store = vector.load, vector.store
+
+    @njit
+    def copy(a, result):
+        store(load(a, 1, LANES, 2, 1), result, 2, LANES)
+
+    a = np.linspace(-1, 1, 2 * LANES + 2)
+    for source, target in ((np.float32, np.float64), (np.float64, np.float32)):
+        result = np.zeros(2 * LANES + 2, dtype=target)
+        copy(a.astype(source), result)
+        np.testing.assert_array_equal(result[2:], a.astype(source)[1:-1].astype(target))
+
+
+def test_turned_rows() -> None:
+    def make(source: ModuleType) -> Callable[..., None]:
+        turned_rows, store = source.turned_rows, source.store
+
+        def kernel(rows, listed, means, result):
+            store(turned_rows(rows, listed, 1, 3 * LANES, LANES, means, 2), result, 0, LANES)
+
+        return kernel
+
+    listed = np.random.default_rng(0).integers(0, 5, LANES + 1)
+    assert_same(make, whole(5 * 3 * LANES), listed, whole(2 * LANES + 2), np.empty(LANES * LANES))

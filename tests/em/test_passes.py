@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import problems
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgmm import GaussianMixture
+from fastgmm.bounded_task import BoundedState, BoundedTask, transport
+from fastgmm.em import passes as module
+from fastgmm.em.passes import AutoPasses, BoundedPasses, DensePasses, passes
+from fastgmm.errors import DataError
+from fastgmm.expectation_task import PackedMixture
+from fastgmm.kernels.layout import block_rows
+from fastgmm.models import maximise
+from fastgmm.rows.memory import ArrayRows
+from fastgmm.threads import Team
+
+SERIAL, PARALLEL, POOL = Team(1, "serial"), Team(2, "parallel"), Team(3, "serial")
+TEAMS = {"serial": SERIAL, "parallel": PARALLEL, "pool": POOL}
+
+
+def separated(n_components: int, n_features: int, distance: float = 6.0) -> reference.Mixture:
+    m = problems.mixture(n_components, n_features)
+    return m._replace(means=m.means * distance)
+
+
+def walk(rows: ArrayRows, start, n_iter: int, steps):
+    """The statistics of EM's iterations by `steps`."""
+    parameters, found = start, []
+    for _ in range(n_iter):
+        statistics = steps.expectation(parameters)
+        found.append(statistics)
+        parameters = maximise(statistics, reg_covar=1e-6)
+    return found
+
+
+@pytest.mark.parametrize("team", TEAMS)
+@pytest.mark.parametrize(("n_features", "distance"), [(9, 1.0), (17, 6.0), (33, 2.0)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_iteration_is_the_dense_one(team: str, n_features: int, distance: float, weighted: bool) -> None:
+    m = separated(7, n_features, distance)
+    X = problems.drawn(m, 2 * block_rows(n_features) + 25)
+    rows = ArrayRows(X, problems.row_weights(len(X)) if weighted else None)
+    start = rows.frame.enter(problems.parameters(problems.mixture(7, n_features, seed=1)._replace(means=m.means + 0.3)))
+    bounded = BoundedPasses(rows, 7, TEAMS[team])
+    dense = walk(rows, start, 8, DensePasses(rows, SERIAL))
+    for found, expected in zip(walk(rows, start, 8, bounded), dense, strict=True):
+        assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
+        scale = np.abs(expected.sum_xx).max()
+        np.testing.assert_allclose(found.sum_w, expected.sum_w, rtol=1e-12, atol=1e-12 * len(X))
+        np.testing.assert_allclose(found.sum_xx, expected.sum_xx, rtol=0, atol=1e-11 * scale)
+    if distance > 1:
+        assert bounded.evaluated < 0.6
+
+
+def test_without_jit() -> None:
+    m = separated(3, 9)
+    X = problems.drawn(m, 60)
+    rows, p = ArrayRows(X), problems.parameters(m)
+    inside = rows.frame.enter(p)
+    state = BoundedState.fresh(60, 3)
+    from fastgmm.kernels.variants import bounded_kernel
+
+    for _ in range(2):
+        task = BoundedTask(PackedMixture(rows.frame, inside), state=state, moves=(np.ones(3), np.zeros(3)))
+        stacks = np.empty((1, 4, task.node_length)), np.empty((1, 4), dtype=np.int64), np.empty(1, dtype=np.int64)
+        task.call(bounded_kernel(9, np.dtype(np.float64), "python"), 0, X, np.empty(0), (0, *stacks))
+        found = task.statistics(stacks[0][0, 0], rows.weight)
+        expected = rows.expectation(inside, SERIAL)
+        assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-13)
+        np.testing.assert_allclose(
+            found.sum_xx, expected.sum_xx, rtol=1e-12, atol=1e-12 * np.abs(expected.sum_xx).max()
+        )
+    assert task.evaluated(stacks[0][0, 0]) < 180
+
+
+def test_float32_rows() -> None:
+    m = separated(4, 17)
+    X = problems.drawn(m, 500).astype(np.float32)
+    rows = ArrayRows(X)
+    start = rows.frame.enter(problems.parameters(m))
+    pairs = zip(walk(rows, start, 4, BoundedPasses(rows, 4, SERIAL)), walk(rows, start, 4, DensePasses(rows, SERIAL)))  # noqa: B905
+    for found, expected in pairs:
+        assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-13)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-8, 1e-3, 0.3, 1.0]))
+def test_transport_keeps_lower_bounds(seed: int, step: float) -> None:
+    rng = np.random.default_rng(seed)
+    before = problems.parameters(problems.mixture(3, 5, seed))
+    other = problems.mixture(3, 5, seed + 1)
+    after = problems.parameters(
+        reference.Mixture(
+            before.weights,
+            before.means + step * rng.standard_normal((3, 5)),
+            (1 - step) * before.covariances + step * other.covariances,
+        )
+    )
+    shrink, shift = transport(before, after)
+    x = 3 * rng.standard_normal((200, 5))
+    for k in range(3):
+        old = np.linalg.norm((x - before.means[k]) @ before.whiteners[k].T, axis=1)
+        new = np.linalg.norm((x - after.means[k]) @ after.whiteners[k].T, axis=1)
+        assert (new >= shrink[k] * old - shift[k]).all()
+    still_shrink, still_shift = transport(before, before)
+    np.testing.assert_allclose(still_shrink, 1, rtol=1e-6)
+    assert not still_shift.any()
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_change_no_bit(n_threads: int) -> None:
+    X = problems.drawn(separated(5, 17), 2000)
+    options = {
+        "algorithm": "bounded",
+        "random_state": 0,
+        "max_iter": 6,
+        "tol": 0.0,
+        "callback": lambda done: done.number == 6,
+    }
+    one, many = (GaussianMixture(5, n_threads=n, **options).fit(X) for n in (1, n_threads))
+    assert one.means_.tobytes() == many.means_.tobytes()
+    assert one.covariances_.tobytes() == many.covariances_.tobytes()
+    assert one.lower_bounds_ == many.lower_bounds_
+
+
+def test_restarts_forget_the_bounds_of_the_run_before() -> None:
+    X = problems.drawn(separated(4, 17), 1500)
+    fits = [GaussianMixture(4, n_init=3, random_state=0, algorithm=name).fit(X) for name in ("dense", "bounded")]
+    assert fits[0].lower_bound_ == pytest.approx(fits[1].lower_bound_, rel=1e-12)
+    np.testing.assert_array_equal(fits[0].predict(X), fits[1].predict(X))
+
+
+def test_auto_tries_bounds_keeps_them_where_they_pay_and_leaves_them_where_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WORK", 0.0)
+    for distance, kept in ((6.0, True), (0.05, False)):
+        m = separated(6, 33, distance)
+        rows = ArrayRows(problems.drawn(m, 1200))
+        start = rows.frame.enter(problems.parameters(m))
+        steps = passes("auto", rows, 6, SERIAL)
+        assert isinstance(steps, AutoPasses)
+        shares = []
+        for _ in range(12):
+            steps.expectation(start)
+            shares.append(steps.evaluated)
+        assert shares[: module.FIRST_TRY] == [1.0] * module.FIRST_TRY
+        assert all(share < module.PAYS for share in shares[module.FIRST_TRY :]) == kept
+        assert (shares[-1] == 1.0) == (not kept)
+
+
+def test_auto_is_dense_where_bounds_cannot_pay() -> None:
+    few = ArrayRows(problems.drawn(problems.mixture(3, 33), 100))
+    assert isinstance(passes("auto", few, 3, SERIAL), DensePasses)
+    assert isinstance(passes("dense", few, 3, SERIAL), DensePasses)
+
+
+def test_bounds_need_features() -> None:
+    X = problems.drawn(problems.mixture(3, 8), 100)
+    with pytest.raises(DataError, match="at least 9 features, but X has 8"):
+        GaussianMixture(3, algorithm="bounded").fit(X)
+    with pytest.raises(ValueError, match="'algorithm' parameter"):
+        GaussianMixture(3, algorithm="fast").fit(X)
