@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from time import perf_counter
 from typing import TextIO
@@ -81,7 +82,8 @@ class Bar:
 
     def _write(self, text: str) -> None:
         self._shown = True
-        self._stream.write(f"\r\x1b[2K{text}")
+        width = shutil.get_terminal_size().columns - 1  # a longer line would wrap, and could not be cleared
+        self._stream.write(f"\r\x1b[2K{text[:width]}")
         self._stream.flush()
 
     def close(self) -> None:

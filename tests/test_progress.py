@@ -18,6 +18,7 @@ def iteration(number=1, restart=0, change=0.25):
 
 @pytest.fixture
 def at_once(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(progress, "WAIT", 0.0)
 
 
@@ -87,3 +88,11 @@ def test_together_calls_all_and_stops_for_any():
 
 def test_only_true_stops():
     assert together(lambda done: 1, lambda done: "yes")(iteration()) is False
+
+
+def test_line_fits_the_terminal(monkeypatch):
+    monkeypatch.setattr(progress, "WAIT", 0.0)
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = io.StringIO()
+    Bar(100, 1, stream)(iteration())
+    assert len(last_line(stream)) == 39
