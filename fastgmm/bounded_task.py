@@ -60,12 +60,12 @@ class BoundedState:
         return cls(np.zeros(groups * n_components * WIDTH, dtype=np.float32), np.full(n_rows, -1, dtype=np.int32))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class BoundedTask(ExpectationTask):
     """Statistics of rows under a mixture, with a state that rules pairs out."""
 
-    state: BoundedState | None = None
-    moves: tuple[Floats, Floats] | None = None
+    state: BoundedState
+    moves: tuple[Floats, Floats]
     """What `transport` says of the step since the state was renewed."""
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
@@ -84,8 +84,6 @@ class BoundedTask(ExpectationTask):
         """Run the kernel on a span."""
         from fastgmm.kernels.layout import WIDTH, layout, strip_rows
 
-        assert self.state is not None
-        assert self.moves is not None
         shape, k = layout(self.n_features), self.n_components
         stop = start + len(X)
         bounds = self.state.bounds[start * k : -(-stop // WIDTH) * WIDTH * k]

@@ -83,22 +83,29 @@ def fitted(table: Table, options: Namespace, bar: Bar | None) -> GaussianMixture
 def facts_of(estimator: GaussianMixture, table: Table, seconds: float) -> dict[str, Any]:
     """Return what is worth knowing of a fit."""
     n, d = table.values.shape
-    mean = estimator.score(table.values)
-    p = estimator.mixture_.n_parameters
     return {
         "data": table.name,
         "columns": list(table.columns) if table.columns else None,
         "n_rows": n,
         "n_features": d,
         "n_components": estimator.mixture_.n_components,
+        **criteria(estimator.mixture_, table),
+        "n_parameters": estimator.mixture_.n_parameters,
+        "converged": estimator.converged_,
+        "n_iter": estimator.n_iter_,
+        "seconds": seconds,
+    }
+
+
+def criteria(mixture: Mixture, table: Table) -> dict[str, float]:
+    """Return the log-likelihood of a table, in all and a row, and BIC and AIC, from one pass."""
+    n, p = len(table.values), mixture.n_parameters
+    mean = mixture.score(table.values)
+    return {
         "log_likelihood": mean * n,
         "mean_log_likelihood": mean,
         "bic": -2 * mean * n + p * math.log(n),
         "aic": -2 * mean * n + 2 * p,
-        "n_parameters": p,
-        "converged": estimator.converged_,
-        "n_iter": estimator.n_iter_,
-        "seconds": seconds,
     }
 
 
@@ -111,13 +118,12 @@ def as_json(facts: dict[str, Any], parameters: Parameters) -> str:
 def as_text(facts: dict[str, Any], parameters: Parameters) -> str:
     """Facts and components for people to read."""
     lines = [f"data            {facts['data']}: {facts['n_rows']} rows × {facts['n_features']} features"]
-    if "log_likelihood" in facts:
-        lines += [
-            f"log-likelihood  {facts['log_likelihood']:.3f}  ({facts['mean_log_likelihood']:.6f} a row)",
-            f"BIC             {facts['bic']:.3f}  (AIC {facts['aic']:.3f}, {facts['n_parameters']} parameters)",
-        ]
     state = "converged after" if facts["converged"] else "stopped, not converged, after"
-    lines.append(f"EM              {state} {facts['n_iter']} iterations, {facts['seconds']:.3g} s")
+    lines += [
+        f"log-likelihood  {facts['log_likelihood']:.3f}  ({facts['mean_log_likelihood']:.6f} a row)",
+        f"BIC             {facts['bic']:.3f}  (AIC {facts['aic']:.3f}, {facts['n_parameters']} parameters)",
+        f"EM              {state} {facts['n_iter']} iterations, {facts['seconds']:.3g} s",
+    ]
     return "\n".join([*lines, "", components_table(parameters, facts.get("columns"))])
 
 
@@ -157,15 +163,7 @@ def predict(options: Namespace) -> None:
 def score(options: Namespace) -> None:
     """Print how likely DATA are under MODEL."""
     mixture, table = _model(options), read_table(options.data)
-    n = len(table.values)
-    mean = mixture.score(table.values)
-    facts = {
-        "n_rows": n,
-        "log_likelihood": mean * n,
-        "mean_log_likelihood": mean,
-        "bic": -2 * mean * n + mixture.n_parameters * math.log(n),
-        "aic": -2 * mean * n + 2 * mixture.n_parameters,
-    }
+    facts = {"n_rows": len(table.values), **criteria(mixture, table)}
     if options.json:
         print(json.dumps(facts))
     else:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
-import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm.errors import DataError, missing_extra
 from fastgmm.parameters import Parameters
+from fastgmm.storage import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -352,18 +351,11 @@ def _dress(ax: Axes, title: str) -> None:
 
 def _write_whole(path: Path, content: bytes) -> None:
     """Write beside the target and rename, so that a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with open(beside, "xb") as stream:
-            stream.write(content)
-        os.replace(beside, path)
+        write_atomically(path, content)
     except OSError as error:
-        raise OSError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder that exists and is writable."
-        ) from None
-    finally:
-        with suppress(OSError):
-            beside.unlink()
+        reason = os.strerror(error.errno) if error.errno else error.strerror
+        raise OSError(f"{path}: cannot be written ({reason}); choose a folder that exists and is writable.") from None
 
 
 # --- what came in ---

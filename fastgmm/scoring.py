@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastgmm.expectation_task import PackedMixture
 from fastgmm.rows.base import AbstractRows
-from fastgmm.sweep import SPAN_FLOP
+from fastgmm.sweep import blocks_per_span
 from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
@@ -38,10 +38,9 @@ def score_rows(rows: AbstractRows, mixture: PackedMixture, results: Results, tea
 
     k, d = mixture.parameters.means.shape
     strip, block = strip_rows(d, k), block_rows(d)
-    if rows.n_rows <= block:
-        team = Team(1, "serial")
+    team = team.suited(rows.n_rows, block)
     kernel = score_kernel(d, rows.dtype, team.mode)
-    blocks = max(1, int(SPAN_FLOP / (k * (d * (d + 1.0) + 60.0) * block)))
+    blocks = blocks_per_span(k * (d * (d + 1.0) + 60.0), block)
 
     def score(piece: tuple[int, NDArray[Any], int]) -> None:
         start, X, parts = piece

@@ -24,6 +24,11 @@ SPAN_FLOP = 2e9
 """Work between two looks at the clock and the keyboard: 15–200 ms on two cores, so Ctrl-C is answered in time."""
 
 
+def blocks_per_span(flop_per_row: float, block: int) -> int:
+    """Return how many blocks make a span's work."""
+    return max(1, int(SPAN_FLOP / (flop_per_row * block)))
+
+
 class DyadicSum:
     """Adds nodes that come in the order of their blocks."""
 
@@ -69,7 +74,7 @@ class AbstractTask(ABC):
     @property
     def blocks_per_span(self) -> int:
         """Blocks between two returns to Python."""
-        return max(1, int(SPAN_FLOP / (self.flop_per_row * self.block)))
+        return blocks_per_span(self.flop_per_row, self.block)
 
     @abstractmethod
     def call(
@@ -88,8 +93,7 @@ NodeArrays = tuple[int, Floats, NDArray[np.int64], NDArray[np.int64]]
 
 def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team) -> Floats:
     """Sum `task` over spans of whole blocks that come in order."""
-    if n_rows <= task.block:
-        team = Team(1, "serial")
+    team = team.suited(n_rows, task.block)
     total = DyadicSum()
     with team.limit():
         for start, X, weights in spans:

@@ -38,6 +38,10 @@ class Team:
     size: int
     mode: Literal["parallel", "serial"]
 
+    def suited(self, n_rows: int, block: int) -> Team:
+        """Return the team for so many rows: one thread for one block, which spares compiling the parallel kernel."""
+        return Team(1, "serial") if n_rows <= block else self
+
     @contextmanager
     def limit(self) -> Iterator[None]:
         """Let Numba use `size` threads, and restore what was set before."""

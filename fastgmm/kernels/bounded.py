@@ -11,11 +11,11 @@ import numpy as np
 from numba import prange
 
 from fastgmm.kernels.compile import part
-from fastgmm.kernels.density import normalise, panels_distance
+from fastgmm.kernels.density import FARTHEST, normalise, panels_distance
 from fastgmm.kernels.layout import CHUNK, HEADER, WIDTH
-from fastgmm.kernels.moments import add_moments
+from fastgmm.kernels.moments import SINGLE, add_moments
 from fastgmm.kernels.nodes import push
-from fastgmm.kernels.strips import groups_of, load_rows, load_weights, scratch
+from fastgmm.kernels.strips import clear_padding, groups_of, load_rows, load_weights, scratch
 from fastgmm.kernels.target import GROUP, LANES
 from fastgmm.kernels.vector import (
     above,
@@ -37,13 +37,8 @@ from fastgmm.kernels.vector import (
 HEAD = LANES
 """Set by `compile.build`: features before the first panel."""
 
-FARTHEST = 1e300
-"""Largest squared distance, as in `density`."""
-
 SAFETY = 1.0 - 2.0**-22
 """Factor on a distance before it becomes a bound: room for its own rounding, and four roundings to float32."""
-
-SINGLE = (0,)
 
 
 @part
@@ -145,9 +140,7 @@ def evaluate_strip(
             )  # fmt: skip
     for p in range(n):
         homes[start + p] = labels[p]
-    for p in range(n, groups * WIDTH):
-        for k in range(n_components):
-            joint[(p // WIDTH * n_components + k) * WIDTH + p % WIDTH] = 0.0
+    clear_padding(joint, n, n_components)
     return evaluated
 
 

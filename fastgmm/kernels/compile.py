@@ -107,10 +107,10 @@ def _compiled(text: Any, signature: Any, options: dict[str, Any]) -> Any:
     folder = cache_folder()
     if folder is None:
         return njit(signature, **options)(text)
-    for attempt in ("load or compile", "remove damaged files and compile"):
+    for damaged in (False, True):
         try:
             with _cache_in(folder), _one_at_a_time(folder / f"{text.__name__}.lock"):
-                if attempt.startswith("remove"):
+                if damaged:
                     _remove(folder, text.__name__)
                 return njit(signature, cache=True, **options)(text)
         except CACHE_FAILURES as error:

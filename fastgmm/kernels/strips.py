@@ -89,6 +89,14 @@ def load_weights(sample_weight, start, n, row_weights):
 
 
 @part
+def clear_padding(joint, n, n_components):
+    """Write 0 for the rows that fill a strip's last group."""
+    for p in range(n, groups_of(n) * WIDTH):
+        for k in range(n_components):
+            joint[(p // WIDTH * n_components + k) * WIDTH + p % WIDTH] = 0.0
+
+
+@part
 def take_given(given, given_labels, start, n, n_components, row_weights, joint):
     """Fill a strip's responsibilities from given ones (rows, K), or from labels, times the rows' weights."""
     for p in range(n):
@@ -99,6 +107,4 @@ def take_given(given, given_labels, start, n, n_components, row_weights, joint):
             else:
                 share = 1.0 if given_labels[start + p] == k else 0.0
             joint[first + k * WIDTH] = share * row_weights[p]
-    for p in range(n, groups_of(n) * WIDTH):
-        for k in range(n_components):
-            joint[(p // WIDTH * n_components + k) * WIDTH + p % WIDTH] = 0.0
+    clear_padding(joint, n, n_components)
