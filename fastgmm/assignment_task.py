@@ -18,16 +18,16 @@ Labels = NDArray[np.int32]
 
 
 def packed_centres(centres: Floats) -> tuple[Floats, Floats]:
-    """Pack centres (K, D) in panels of LANES, and −½‖c‖² with −inf for the padding of the last panel; both flat."""
-    from fastgmm.kernels.target import LANES
+    """Pack centres (K, D) in panels of PANEL, and −½‖c‖² with −inf for the padding of the last panel; both flat."""
+    from fastgmm.kernels.target import PANEL
 
     k, d = centres.shape
-    panels = -(-k // LANES)
-    padded = np.zeros((panels * LANES, d))
+    panels = -(-k // PANEL)
+    padded = np.zeros((panels * PANEL, d))
     padded[:k] = centres
-    offsets = np.full(panels * LANES, -np.inf)
+    offsets = np.full(panels * PANEL, -np.inf)
     offsets[:k] = -0.5 * (centres * centres).sum(axis=1)
-    return np.ascontiguousarray(padded.reshape(panels, LANES, d).swapaxes(1, 2)).ravel(), offsets
+    return np.ascontiguousarray(padded.reshape(panels, PANEL, d).swapaxes(1, 2)).ravel(), offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ class AssignmentTask(AbstractTask):
         first_block, *stacks = nodes
         span = slice(start, start + len(X))
         kernel(
-            X, weights, self.frame.centre, self.frame.scale, self.centres.ravel(), *self._packed, self.block,
+            X, weights, *self.frame.padded, self.centres.ravel(), *self._packed, self.block,
             strip_rows(X.shape[1], 1), first_block, self.labels[span], self.distances[span], *stacks,
         )  # fmt: skip
 

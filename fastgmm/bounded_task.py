@@ -2,6 +2,7 @@
 
 Let y = W (x − μ) be a row whitened by a component, and (L, μ) → (L', μ') its update. Then y' = A y + b with A = W'L and
 b = W'(μ − μ'), so that ‖y'‖ ≥ σ_min(A) ‖y‖ − ‖b‖: a lower bound of a distance stays one after the parameters moved.
+Likewise ‖y'‖ ≤ σ_max(A) ‖y‖ + ‖b‖ keeps an upper bound.
 """
 
 from __future__ import annotations
@@ -14,50 +15,101 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.expectation_task import ExpectationTask
+from fastgmm.expectation_task import ExpectationTask, pair_share
 from fastgmm.parameters import Parameters
 from fastgmm.sweep import NodeArrays
+from fastgmm.triangles import BATCH
 
 Floats = NDArray[np.float64]
 
 ROUNDING = 1e-9
-"""Share by which transported bounds are loosened for rounding in σ_min and ‖b‖."""
+"""Share by which what `transport` says is loosened for rounding."""
 
+SLACK = 2.0**-20
+"""Share by which what was taken off bounds is exaggerated when they are read: 16 roundings of float32."""
 
-def transport(before: Parameters, after: Parameters) -> tuple[Floats, Floats]:
-    """Return lower bounds of σ_min(A_k) and upper bounds of ‖b_k‖, both (K,).
-
-    σ_min(A) = 1 / ‖A⁻¹‖ and A⁻¹ = W L' = I + E with E small near convergence: ‖A⁻¹‖ ≤ 1 + ‖E‖, where
-    ‖E‖ ≤ ‖(EᵀE)⁴‖_F^⅛, within a factor D^(1/16) of the spectral norm. 8 K D³ flop.
-    """
-    error = before.whiteners @ after.choleskys - np.eye(before.n_features)
-    scale = np.abs(error).max(axis=(1, 2), keepdims=True)
-    scale[scale == 0] = 1.0
-    power = error / scale
-    power = power.swapaxes(1, 2) @ power
-    power = power @ power
-    power = power @ power
-    norms = np.linalg.norm(power, axis=(1, 2)) ** 0.125 * scale[:, 0, 0]
-    steps = np.einsum("kde,ke->kd", after.whiteners, before.means - after.means)
-    return (1 - ROUNDING) / (1 + norms), np.linalg.norm(steps, axis=1) * (1 + ROUNDING)
+WORN = 256.0
+"""What may be taken off a bound before all are stored anew, in whitened units and as a factor: it costs them digits."""
 
 
 @dataclass(frozen=True, eq=False)
-class BoundedState:
-    """What is known from the passes before; kernels renew it in place."""
+class Step:
+    """How distances may have changed: ‖y'‖ ≥ shrink ‖y‖ − shift and ‖y'‖ ≤ grow ‖y‖ + shift; all (K,)."""
 
-    bounds: NDArray[np.float32]
-    """Lower bounds of distances by groups of rows: (groups, K, rows of a group), flat."""
-    homes: NDArray[np.int32]
-    """The component that was best for each row, (N,); −1 before the first pass."""
+    shrink: Floats
+    grow: Floats
+    shift: Floats
 
     @classmethod
-    def fresh(cls, n_rows: int, n_components: int) -> BoundedState:
-        """Return the state of knowing nothing."""
-        from fastgmm.kernels.layout import WIDTH
+    def none(cls, n_components: int) -> Step:
+        """Return the step that changes nothing."""
+        return cls(np.ones(n_components), np.ones(n_components), np.zeros(n_components))
 
-        groups = -(-n_rows // WIDTH)
-        return cls(np.zeros(groups * n_components * WIDTH, dtype=np.float32), np.full(n_rows, -1, dtype=np.int32))
+
+def transport(before: Parameters, after: Parameters) -> Step:
+    """Bound how far distances can change from one set of parameters to the next.
+
+    A⁻¹ = W L' = I + E with E small near convergence, so ‖A⁻¹‖ ≤ 1 + ‖E‖ and ‖A‖ ≤ 1 / (1 − ‖E‖), where
+    ‖E‖² ≤ ‖EᵀE‖_F, within a factor √D of the truth. 4 K D³ flop.
+    """
+    norms = _norms(before.whiteners, after.choleskys)
+    steps = np.einsum("kde,ke->kd", after.whiteners, before.means - after.means)
+    grow = np.where(norms < 1, (1 + ROUNDING) / np.maximum(1 - norms, ROUNDING), np.inf)
+    return Step((1 - ROUNDING) / (1 + norms), grow, np.linalg.norm(steps, axis=1) * (1 + ROUNDING))
+
+
+def _norms(whiteners: Floats, choleskys: Floats) -> Floats:
+    """Return upper bounds of ‖W L' − I‖ for some triangles of shape (K, D, D), a few at a time, as `triangles` does."""
+    count, d = whiteners.shape[:2]
+    result, step = np.empty(count), max(1, BATCH // d**2)
+    for first in range(0, count, step):
+        some = slice(first, first + step)
+        error = whiteners[some] @ choleskys[some]
+        error -= np.eye(d)
+        scale = np.maximum(np.abs(error).max(axis=(1, 2)), 1e-300)
+        error /= scale[:, None, None]
+        result[some] = np.sqrt(np.linalg.norm(error.swapaxes(1, 2) @ error, axis=(1, 2))) * scale
+    return result
+
+
+class BoundedState:
+    """What is known from the passes before; kernels renew the arrays in place.
+
+    A bound is stored as (distance + offset) / factor of the time when it was computed, so that later it reads as
+    factor · stored − offset with factor and offset grown by the steps since: no bound is touched when parameters move.
+    """
+
+    def __init__(self, n_rows: int, n_components: int) -> None:
+        from fastgmm.kernels.layout import STEP
+
+        self.bounds = np.zeros(-(-n_rows // STEP) * STEP * n_components, dtype=np.float32)
+        """Lower bounds of distances by strips: (strips, K, rows of a strip), flat."""
+        self.homes = np.full(n_rows, -1, dtype=np.int32)
+        """The component that was best for each row, (N,); −1 before the first pass."""
+        self.distances = np.zeros(n_rows, dtype=np.float32)
+        """Upper bounds of the distances there, (N,)."""
+        self.factor, self.offset = np.ones(n_components), np.zeros(n_components)
+
+    def move(self, step: Step) -> Motion:
+        """Take a step; return how a pass is to read and store bounds."""
+        factor, offset = step.shrink * self.factor, step.shrink * self.offset + step.shift
+        worn = bool((offset > WORN * factor).any() or (factor * WORN < 1).any())
+        self.factor = np.ones_like(factor) if worn else factor
+        self.offset = np.zeros_like(offset) if worn else offset
+        return Motion(step, factor, offset * (1 + SLACK), 1 / self.factor, self.offset, worn)
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """One pass's way of reading bounds, as factor · stored − offset, and of storing them; arrays of (K,)."""
+
+    step: Step
+    factor: Floats
+    offset: Floats
+    new_factor: Floats
+    new_offset: Floats
+    worn: bool
+    """Whether all bounds are to be stored anew."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,36 +117,39 @@ class BoundedTask(ExpectationTask):
     """Statistics of rows under a mixture, with a state that rules pairs out."""
 
     state: BoundedState
-    moves: tuple[Floats, Floats]
-    """What `transport` says of the step since the state was renewed."""
+    motion: Motion
+    share: float = 1.0
+    """Of the pairs that the pass before evaluated."""
+
+    @property
+    def flop_per_row(self) -> float:
+        """What the pass before came to, and some for each bound."""
+        return self.share * super().flop_per_row + 20.0 * self.n_components
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
         """Return `kernels.bounded`."""
         from fastgmm.kernels.variants import bounded_kernel
 
-        return bounded_kernel(self.n_features, dtype, mode)
-
-    def evaluated(self, sums: Floats) -> float:
-        """Return how many pairs of rows and components a sweep computed."""
-        return float(sums[1])
+        return bounded_kernel(self.n_features, dtype, self.mixture.real, mode)
 
     def call(
         self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
     ) -> None:
         """Run the kernel on a span."""
-        from fastgmm.kernels.layout import WIDTH, layout, strip_rows
+        from fastgmm.kernels.layout import STEP, strip_rows
 
-        shape, k = layout(self.n_features), self.n_components
+        shape, k, motion = self.mixture.shape, self.n_components, self.motion
         stop = start + len(X)
-        bounds = self.state.bounds[start * k : -(-stop // WIDTH) * WIDTH * k]
+        bounds = self.state.bounds[start * k : -(-stop // STEP) * STEP * k]
         first_block, *stacks = nodes
-        centre, scale, _, log_constants, whiteners = self.mixture.arrays
-        log_skip = math.log(k) - math.log(self.skip_below)
-        # Longer strips than the dense pass takes: what survives of one must fill tiles. ×1 / 2 / 4 on d64k32 at a share
-        # of 0.04: 0.39 / 0.35 / 0.34 of the dense pass's time.
+        share = pair_share(self.skip_below, k)
+        log_skip = math.inf if share <= 0 else -math.log(share)
+        # Longer strips than the dense pass takes: each one's sums are fetched and stored for every component. Times of
+        # ×1 / 2 / 4 / 8: d64k32 at a share of 0.04 1.9 / 1.3 / 1 / 1.2, d16k128 at 0.20 1.2 / 1.1 / 1 / 1.
         strip = min(self.block, 4 * strip_rows(self.n_features, k))
         kernel(
-            X, weights, centre, scale, self.mixture.padded_means, log_constants, whiteners, *self.moves, log_skip,
-            self.skip_below, shape.record, shape.row_length, self.block, strip, bounds,
-            self.state.homes[start:stop], first_block, *stacks,
+            X, weights, *self.mixture.frame.padded, self.mixture.padded_means, self.mixture.log_constants,
+            self.mixture.columns, motion.factor, motion.offset, motion.new_factor, motion.new_offset, motion.step.grow,
+            motion.step.shift, log_skip, share, int(motion.worn), shape.record, shape.row_length, self.block, strip,
+            bounds, self.state.homes[start:stop], self.state.distances[start:stop], first_block, *stacks,
         )  # fmt: skip

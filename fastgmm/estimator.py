@@ -16,9 +16,11 @@ from fastgmm.backend import as_rows
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.passes import ALGORITHMS
+from fastgmm.em.progressive import is_worth, progressive
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Settings
 from fastgmm.errors import DataError
+from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise import METHODS, start
 from fastgmm.initialise.given import GivenStart, given_start
 from fastgmm.mixture import Mixture
@@ -71,6 +73,9 @@ class GaussianMixture:
     algorithm : {"auto", "dense", "bounded"}, default="auto"
         Beyond scikit-learn. "bounded" keeps 4 N K bytes of bounds that rule out pairs of rows and components below one
         rounding of the row; "auto" does so where it saves time. It changes no result beyond rounding.
+    skip_below : float, default=2**-53
+        Beyond scikit-learn. Share of a row that may be left out of the sums, at most: the default is less than a
+        rounding, 0 leaves nothing out. Larger values save time where components are many: 1e-9, say.
 
     Attributes
     ----------
@@ -121,6 +126,7 @@ class GaussianMixture:
         n_threads: int | None = None,
         callback: Callback | None = None,
         algorithm: str = "auto",
+        skip_below: float = SKIP_BELOW,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -139,6 +145,7 @@ class GaussianMixture:
         self.n_threads = n_threads
         self.callback = callback
         self.algorithm = algorithm
+        self.skip_below = skip_below
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 
@@ -186,7 +193,9 @@ class GaussianMixture:
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
         ridge = self.reg_covar * rows.frame.scale**2
-        settings = Settings(self.tol, self.max_iter, ridge, MODELS[self.covariance_type], self.algorithm)
+        settings = Settings(
+            self.tol, self.max_iter, ridge, MODELS[self.covariance_type], self.algorithm, self.skip_below
+        )
         workers = team(self.n_threads)
         starts = self._warm_start(rows) if again else self._starts(rows, given, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
@@ -211,6 +220,10 @@ class GaussianMixture:
         def make() -> Parameters:
             if given.complete:
                 return given.over(None, rows.frame)
+            if self.init_params == "kmeans" and is_worth(rows, self.n_components):
+                found = progressive(rows, self.n_components, settings, rng, workers)
+                if found is not None:
+                    return given.over(found, rows.frame)
             statistics = start(rows, self.n_components, self.init_params, rng, workers)
             return given.over(maximise(statistics, settings.model, reg_covar=settings.ridge), rows.frame)
 
@@ -302,6 +315,12 @@ class GaussianMixture:
                 f"covariance_type={self.covariance_type!r} is not there yet; use 'full', the default."
             )
         check_choice(self.algorithm, "algorithm", owner, ALGORITHMS)
+        check_number(self.skip_below, "skip_below", owner, float, 0)
+        if self.skip_below >= 1:
+            raise ValueError(
+                f"The 'skip_below' parameter of {owner} must be a float in the range [0, 1). Got {self.skip_below!r} "
+                "instead. It is the share of a row that may be left out: 1e-9 is large already."
+            )
         team(self.n_threads)
 
     # --- scikit-learn's protocol -----------------------------------------------------------------------------------

@@ -19,6 +19,9 @@ from fastgmm.statistics import SufficientStatistics
 
 Floats = NDArray[np.float64]
 
+PADDING = 8
+"""Features that a kernel may read beyond the last: the largest panel's."""
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -61,6 +64,12 @@ class Frame:
     def scale(self) -> Floats:
         """Powers of two, (D,)."""
         return np.ldexp(1.0, np.clip(self.exponents, -1022, 1023))
+
+    @cached_property
+    def padded(self) -> tuple[Floats, Floats]:
+        """Centre and scale, (D + PADDING,), zeros at the end: kernels take whole panels of features."""
+        behind = np.zeros(PADDING)
+        return np.concatenate([self.centre, behind]), np.concatenate([self.scale, behind])
 
     @property
     def log_volume(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import ILL_DEFINED_COVARIANCE, DegenerateComponentError
+from fastgmm.triangles import inverses
 
 Floats = NDArray[np.float64]
 
@@ -82,19 +83,15 @@ class Parameters:
     def whiteners(self) -> Floats:
         """Lower factors W = L⁻¹ of shape (K, D, D): W (x − μ) has unit covariance.
 
-        Forward substitution, row by row over all components at once: backward stable for a triangle, and without
-        BLAS, whose sums would depend on its threads.
+        Raises
+        ------
+        DegenerateComponentError
+            If a covariance is not positive definite.
         """
-        factors = self.choleskys
-        inverses = np.zeros_like(factors)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for d in range(self.n_features):
-                inverses[:, d, d] = 1.0
-                inverses[:, d, :d] = -np.einsum("kc,kce->ke", factors[:, d, :d], inverses[:, :d, :d])
-                inverses[:, d, : d + 1] /= factors[:, d, d, None]
-        if not np.isfinite(inverses).all():
+        found = inverses(self.choleskys)
+        if not np.isfinite(found).all():
             raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
-        return inverses
+        return found
 
     @cached_property
     def log_constants(self) -> Floats:

@@ -53,5 +53,5 @@ def score_rows(rows: AbstractRows, mixture: PackedMixture, results: Results, tea
             else:
                 cut = -(-len(X) // team.size)
                 team.map(score, [(start + at, X[at : at + cut], 1) for at in range(0, len(X), cut)])
-    results.log_likelihoods[...] += mixture.frame.log_volume
-    results.log_joints[...] += mixture.frame.log_volume
+    results.log_likelihoods[...] += mixture.offset
+    results.log_joints[...] += mixture.offset

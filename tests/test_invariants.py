@@ -235,10 +235,23 @@ def test_threads_change_no_bit(init: str, n_features: int) -> None:
 
 
 @pytest.mark.parametrize("n_features", [3, 16])
-def test_float32_rows_are_fitted_as_their_float64_values(n_features: int) -> None:
+def test_float32_rows_are_fitted_as_float32_resolves_them(n_features: int) -> None:
     X, _ = problem((3, n_features), 0, 1500)
     X = X.astype(np.float32)
     narrow, wide = fit(X, 3, max_iter=4), fit(X.astype(np.float64), 3, max_iter=4)
-    assert narrow.lower_bounds_ == wide.lower_bounds_
+    np.testing.assert_allclose(narrow.lower_bounds_, wide.lower_bounds_, rtol=1e-7)
     assert narrow.means_.dtype == np.float32
+    spread = np.sqrt(np.diagonal(wide.covariances_, axis1=1, axis2=2))
+    assert (np.abs(narrow.mixture_.parameters.means - wide.means_) <= 1e-5 * spread).all()
+    size = spread[:, :, None] * spread[:, None]
+    assert (np.abs(narrow.mixture_.parameters.covariances - wide.covariances_) <= 1e-5 * size).all()
+
+
+@pytest.mark.parametrize("n_features", [3, 16])
+def test_what_float32_does_not_resolve_is_computed_in_float64(n_features: int) -> None:
+    X, _ = problem((3, n_features), 0, 1500)
+    X[:, 1] = X[:, 0] + 1e-4 * X[:, 1]  # correlation 1 - 1e-8
+    X = X.astype(np.float32)
+    narrow, wide = fit(X, 3, max_iter=4), fit(X.astype(np.float64), 3, max_iter=4)
+    assert narrow.lower_bounds_ == wide.lower_bounds_
     np.testing.assert_array_equal(narrow.mixture_.parameters.means, wide.means_)

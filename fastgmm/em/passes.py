@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 import numpy as np
 
-from fastgmm.bounded_task import BoundedState, BoundedTask, transport
+from fastgmm.bounded_task import BoundedState, BoundedTask, Motion, Step, transport
 from fastgmm.errors import DataError
-from fastgmm.expectation_task import PackedMixture
+from fastgmm.expectation_task import SKIP_BELOW, ExpectationTask, PackedMixture
 from fastgmm.parameters import Parameters
-from fastgmm.rows.base import AbstractRows
+from fastgmm.precision import trusted
+from fastgmm.rows.base import AbstractRows, Floats
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import Team
 
 ALGORITHMS = ("auto", "dense", "bounded")
 
-FEWEST_FEATURES, FEWEST_FEATURES_AUTO = 9, 32
-"""Below 9 features a density costs no more than its bound; up to 31 the bookkeeping eats what is saved.
-
-Evaluated share and time against dense, per iteration, two cores of Zen 5: d16k32 0.11, 1.01; d32k32 0.35, 0.91;
-photograph's patches (d64k32) 0.26, 0.63; d64k32 0.04, 0.34.
-"""
+FEWEST_FEATURES, FEWEST_FEATURES_AUTO = 9, 16
+"""Below 9 features a density costs no more than its bound; below 16 `auto` does not try."""
 
 BUDGET = 256 << 20
 """Bytes that bounds may take where nobody asked for them: 4 N K."""
 
-WORK = 4e9
-"""N K D² from which a fit is long enough to try bounds: about 50 ms an iteration."""
+WORK = 2e9
+"""N K D² from which a fit is long enough to try bounds: some 20 ms an iteration."""
 
 FIRST_TRY = 6
 """Iteration of the first try: before, parameters move too far for bounds to hold."""
 
-PAYS = 0.6
-"""Evaluated share of pairs up to which the bounded pass is kept."""
+PAYS = {16: 0.3, 24: 0.5, 48: 0.6}
+"""Evaluated share of pairs up to which the bounded pass is kept, by the least number of features.
+
+A listed pair costs 2.0 / 1.4 / 1.2 times a pair of the dense pass at D = 16 / 32 / 64 (Zen 5, cycles 29 / 62 / 190 for
+15 / 45 / 158), a bound 0.8 cycles. Evaluated share and time against dense, per iteration: d16k128 0.20, 0.73; d16k32
+0.26, 0.92; d32k32 0.10, 0.38; d64k32 0.04, 0.26; photograph's patches (D = 64) 0.29, 0.63.
+"""
+
+
+HOPE = 0.8
+"""A try is made when the share of pairs that have a responsibility is below this part of what pays."""
 
 
 class AbstractPasses(ABC):
@@ -50,61 +57,78 @@ class AbstractPasses(ABC):
 class DensePasses(AbstractPasses):
     """Every pair, every time."""
 
-    def __init__(self, rows: AbstractRows, team: Team) -> None:
-        self._rows, self._team = rows, team
+    def __init__(self, rows: AbstractRows, team: Team, skip_below: float = SKIP_BELOW) -> None:
+        self._rows, self._team, self._skip_below = rows, team, skip_below
+        self.active = 1.0
+        """Share of pairs with a responsibility in the last step, for more than 8 features: bounds leave no fewer."""
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Compute every pair."""
-        return self._rows.expectation(parameters, self._team)
+        mixture = self._rows.packed(parameters)
+        statistics, sums = self._rows.summed(ExpectationTask(mixture, self._skip_below), self._team)
+        if mixture.real is np.float32 and not trusted(statistics):
+            mixture = replace(mixture, real=np.float64)
+            statistics, sums = self._rows.summed(ExpectationTask(mixture, self._skip_below), self._team)
+        self.active = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
+        return statistics
 
 
 class BoundedPasses(AbstractPasses):
     """Only pairs that transported bounds do not rule out."""
 
-    def __init__(self, rows: AbstractRows, n_components: int, team: Team) -> None:
-        self._rows, self._team = rows, team
-        self._state = BoundedState.fresh(rows.n_rows, n_components)
+    def __init__(self, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW) -> None:
+        self._rows, self._team, self._skip_below = rows, team, skip_below
+        self._state = BoundedState(rows.n_rows, n_components)
         self._before: Parameters | None = None
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Move the bounds along with the parameters, and compute what they leave."""
-        still = np.ones(parameters.n_components), np.zeros(parameters.n_components)
-        moves = still if self._before is None else transport(self._before, parameters)
-        task = BoundedTask(PackedMixture(self._rows.frame, parameters), state=self._state, moves=moves)
-        sums = self._rows.sweep(task, self._team)
+        still = Step.none(parameters.n_components)
+        motion = self._state.move(still if self._before is None else transport(self._before, parameters))
+        mixture = self._rows.packed(parameters)
+        statistics, sums = self._summed(mixture, motion)
+        if mixture.real is np.float32 and not trusted(statistics):
+            statistics, sums = self._summed(replace(mixture, real=np.float64), self._state.move(still))
         self._before = parameters
-        self.evaluated = task.evaluated(sums) / (self._rows.n_rows * parameters.n_components)
-        return task.statistics(sums, self._rows.weight)
+        self.evaluated = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
+        return statistics
+
+    def _summed(self, mixture: PackedMixture, motion: Motion) -> tuple[SufficientStatistics, Floats]:
+        task = BoundedTask(mixture, self._skip_below, state=self._state, motion=motion, share=self.evaluated)
+        return self._rows.summed(task, self._team)
 
 
 class AutoPasses(AbstractPasses):
     """Dense passes; bounded ones for as long as they leave out enough. Depends on counts only, never on the clock."""
 
-    def __init__(self, rows: AbstractRows, n_components: int, team: Team) -> None:
-        self._rows, self._n_components, self._team = rows, n_components, team
-        self._dense = DensePasses(rows, team)
+    def __init__(self, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW) -> None:
+        self._start = rows, n_components, team, skip_below
+        self._pays = max((share for least, share in PAYS.items() if rows.n_features >= least), default=0.0)
+        self._dense = DensePasses(rows, team, skip_below)
         self._bounded: BoundedPasses | None = None
         self._number, self._next_try, self._wait, self._age = 0, FIRST_TRY, FIRST_TRY, 0
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Take the pass that pays."""
         self._number += 1
-        if self._bounded is None and self._number == self._next_try:
-            self._bounded, self._age = BoundedPasses(self._rows, self._n_components, self._team), 0
+        if self._bounded is None and self._number >= self._next_try and self._dense.active < HOPE * self._pays:
+            self._bounded, self._age = BoundedPasses(*self._start), 0
         if self._bounded is None:
             self.evaluated = 1.0
             return self._dense.expectation(parameters)
         statistics = self._bounded.expectation(parameters)
         self.evaluated = self._bounded.evaluated
         self._age += 1
-        if self._age > 1 and self.evaluated > PAYS:  # the first pass knows no bounds yet
+        if self._age > 1 and self.evaluated > self._pays:  # the first pass knows no bounds yet
             self._bounded = None
             self._wait *= 2
             self._next_try = self._number + self._wait
         return statistics
 
 
-def passes(algorithm: str, rows: AbstractRows, n_components: int, team: Team) -> AbstractPasses:
+def passes(
+    algorithm: str, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW
+) -> AbstractPasses:
     """Return the passes for a run.
 
     Raises
@@ -118,8 +142,8 @@ def passes(algorithm: str, rows: AbstractRows, n_components: int, team: Team) ->
             raise DataError(
                 f"algorithm='bounded' needs at least {FEWEST_FEATURES} features, but X has {d}; use 'auto' or 'dense'."
             )
-        return BoundedPasses(rows, n_components, team)
+        return BoundedPasses(rows, n_components, team, skip_below)
     worth = d >= FEWEST_FEATURES_AUTO and n_components > 1 and n * n_components * d * d >= WORK
     if algorithm == "auto" and worth and 4 * n * n_components <= BUDGET:
-        return AutoPasses(rows, n_components, team)
-    return DensePasses(rows, team)
+        return AutoPasses(rows, n_components, team, skip_below)
+    return DensePasses(rows, team, skip_below)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status, converged
 from fastgmm.em.passes import passes
+from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.models import maximise
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
@@ -30,6 +31,8 @@ class Settings:
     model: str = "VVV"
     algorithm: str = "auto"
     """Which passes to take, see `em.passes`."""
+    skip_below: float = SKIP_BELOW
+    """Share of a row that may be left out, see `expectation_task.pair_share`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,7 @@ def run(
         On Ctrl-C, once an iteration is complete.
     """
     parameters, bounds, status = start, list[float](), Status.MAX_ITER
-    steps = passes(settings.algorithm, rows, start.n_components, team)
+    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below)
     try:
         while len(bounds) < settings.max_iter:
             statistics = steps.expectation(parameters)

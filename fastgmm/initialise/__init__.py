@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.initialise.lloyd import assigned, kmeans, seeds
+from fastgmm.initialise.lloyd import MAX_ITERATIONS, assigned, kmeans, seeds
 from fastgmm.initialise.random import RandomResponsibilities, drawn_rows
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
@@ -25,19 +25,25 @@ ORIGIN_ROWS = 4096
 
 
 def start(
-    rows: AbstractRows, n_components: int, method: str, rng: np.random.RandomState, team: Team
+    rows: AbstractRows,
+    n_components: int,
+    method: str,
+    rng: np.random.RandomState,
+    team: Team,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> SufficientStatistics:
     """Return the statistics, in the rows' frame, that the first M-step takes.
 
     kmeans, k-means++ and random_from_data assign each row to its nearest centre; random draws responsibilities.
     scikit-learn's k-means++ and random_from_data give only the K drawn rows a responsibility, so that its first
     iteration assigns the others by a covariance of nothing but `reg_covar`: the same assignment, if that is small.
+    `max_iterations` is of k-means.
     """
     if method == "random":
         origin = _unit_mixture(np.repeat(_middle(rows), n_components, axis=0))
         return rows.expectation(origin, team, given=RandomResponsibilities(n_components, rng))
     if method == "kmeans":
-        frame, centres = kmeans(rows, n_components, rng, team)
+        frame, centres = kmeans(rows, n_components, rng, team, max_iterations)
     elif method == "k-means++":
         frame, centres, _ = seeds(rows, n_components, rng)
     else:

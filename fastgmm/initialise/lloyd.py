@@ -35,7 +35,7 @@ def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> 
         If the rows have fewer distinct values than there are components.
     """
     frame = rows.frame.isotropic()
-    sample = _sample(rows, max(SAMPLE_ROWS, 64 * n_components), rng)
+    sample = drawn(rows, max(SAMPLE_ROWS, 64 * n_components), rng)
     X, weights = sample.take(np.arange(sample.n_rows))
     X = frame.rows(X)
     chosen = plus_plus(X, weights if weights.size else np.ones(len(X)), n_components, rng)
@@ -48,7 +48,7 @@ def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> 
     return frame, X[chosen], sample
 
 
-def _sample(rows: AbstractRows, size: int, rng: np.random.RandomState) -> AbstractRows:
+def drawn(rows: AbstractRows, size: int, rng: np.random.RandomState) -> AbstractRows:
     """Return `rows`, or a sample of them without replacement if they are many."""
     if rows.n_rows <= size:
         return rows
@@ -58,10 +58,16 @@ def _sample(rows: AbstractRows, size: int, rng: np.random.RandomState) -> Abstra
     return ArrayRows(X, weights if weights.size else None)
 
 
-def kmeans(rows: AbstractRows, n_components: int, rng: np.random.RandomState, team: Team) -> tuple[Frame, Floats]:
+def kmeans(
+    rows: AbstractRows,
+    n_components: int,
+    rng: np.random.RandomState,
+    team: Team,
+    max_iterations: int = MAX_ITERATIONS,
+) -> tuple[Frame, Floats]:
     """Return the centres (K, D) of k-means from a k-means++ start, and the frame that they are in."""
     frame, centres, sample = seeds(rows, n_components, rng)
-    centres = lloyd(sample, frame, centres, team, MAX_ITERATIONS)
+    centres = lloyd(sample, frame, centres, team, max_iterations)
     if sample is not rows:
         centres = lloyd(rows, frame, centres, team, FULL_ITERATIONS)
     return frame, centres

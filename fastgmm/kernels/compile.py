@@ -18,7 +18,7 @@ import sys
 import threading
 import types as pytypes
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,9 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import njit
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import LoweringPass, register_pass
+from numba.core.typed_passes import AnnotateTypes
 
 from fastgmm.kernels import target, twins
 
@@ -40,10 +43,47 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 CACHE_FAILURES = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError)
 
 
+@register_pass(mutates_CFG=False, analysis_only=False)
+class _LeaveToKernel(LoweringPass):
+    """Make a part's code library one that is not optimised: the kernel that it is linked into is, as a whole.
+
+    Numba would optimise a part again at every level of its callers: D = 16, 17 % of the compile time.
+    """
+
+    _name = "fastgmm_leave_to_kernel"
+
+    def __init__(self) -> None:
+        LoweringPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
+        library.enable_object_caching()
+        if hasattr(library, "_optimize_final_module"):  # Numba's own name: without it parts are optimised as ever
+            library._optimize_final_module = lambda: None
+        state.library = library
+        return True
+
+
+class _PartCompiler(CompilerBase):
+    """Numba's compiler with that pass before the code is generated."""
+
+    def define_pipelines(self) -> list[Any]:
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.add_pass_after(_LeaveToKernel, AnnotateTypes)
+        pipeline.finalize()
+        return [pipeline]
+
+
 def part(function: Function) -> Function:
     """Mark a function that is compiled together with the kernels that call it."""
     function.__dict__["is_part"] = True
     return function
+
+
+def inner_part(function: Function) -> Function:
+    """Mark a part that is always inlined: it takes or returns tiles, which a call passes through memory."""
+    function.__dict__["is_inner"] = True
+    return part(function)
 
 
 def build(function: Function, signature: Any, constants: dict[str, Any], mode: str) -> Function:
@@ -63,18 +103,28 @@ def build(function: Function, signature: Any, constants: dict[str, Any], mode: s
     if mode == "python":
         return _specialised(function, constants, lambda piece: piece, vars(twins))
     with _lock:
-        label = "_".join(
-            f"{name}{value if isinstance(value, int) else len(value)}" for name, value in sorted(constants.items())
-        )
+        label = "_".join(f"{name}{_value(value)}" for name, value in sorted(constants.items()))
         kinds = hashlib.sha256(repr(signature).encode()).hexdigest()[:8]
         name = f"{function.__name__}_{label}_{kinds}_{mode}_{digest()}"
         # Parts take their kernel's name: Numba mangles a function by name and a count, so that equal names from kernels
         # compiled in different processes would be linked to each other when both are loaded.
-        helper = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
-        text = _specialised(function, constants, lambda piece: helper(_named(piece, f"{piece.__name__}_in_{name}")), {})
+        helper = partial(njit, pipeline_class=_PartCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+        def wrap(piece: Any) -> Any:
+            inner = getattr(piece, "is_inner", False)
+            return helper(forceinline=inner)(_named(piece, f"{piece.__name__}_in_{name}"))
+
+        text = _specialised(function, constants, wrap, {})
         text = _named(text, name)
         options = OPTIONS | {"parallel": mode == "parallel"}
         return _compiled(text, numba.void(*signature), options)
+
+
+def _value(value: Any) -> str:
+    """Name a constant's value, as a part of a symbol: a tuple stands for its length."""
+    if isinstance(value, tuple):
+        value = len(value)
+    return value.__name__ if isinstance(value, type) else "".join(c if c.isalnum() else "_" for c in repr(value))
 
 
 def _specialised(
@@ -91,6 +141,7 @@ def _specialised(
             scope[name] = wrap(_specialised(piece, constants, wrap, replacements))
     copy = pytypes.FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
     copy.__module__ = function.__module__
+    copy.__dict__.update(function.__dict__)
     copy.__qualname__ = function.__qualname__
     return copy
 

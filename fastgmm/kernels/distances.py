@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fastgmm.kernels.layout import WIDTH
 from fastgmm.kernels.target import GROUP
 from fastgmm.kernels.vector import load, multiply_add, spread, store, subtract, zeros
@@ -15,7 +17,7 @@ def distances(x, stride, n_features, points, result):
     """
     for j in range(points.shape[0] // n_features):
         for p in range(0, stride, WIDTH):
-            squared = zeros(1, GROUP)
+            squared = zeros(np.float64, 1, GROUP)
             for d in range(n_features):
                 gap = subtract(load(x, d * stride + p, 0, 1, GROUP), spread(points[j * n_features + d], GROUP))
                 squared = multiply_add(gap, gap, squared)

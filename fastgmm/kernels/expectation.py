@@ -11,8 +11,11 @@ from fastgmm.kernels.layout import CHUNK, HEADER, WIDTH
 from fastgmm.kernels.moments import add_moments
 from fastgmm.kernels.nodes import push
 from fastgmm.kernels.strips import groups_of, load_columns, load_rows, load_weights, scratch, take_given, turn_rows
-from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.target import GROUP, LANES, PANEL
 from fastgmm.kernels.vector import gram, load, total, zeros
+
+REAL, WIDENED, WIDENED_GROUP = np.float64, 1, GROUP
+"""Set by `compile.build`: the numbers computed with, and how many vectors of float64 one of them, and a group, make."""
 
 GRAM, N_FEATURES = 1, 1
 """Set by `compile.build`: whether moments are summed by `vector.gram`, and for how many features."""
@@ -21,30 +24,31 @@ GRAM, N_FEATURES = 1, 1
 @part
 def expectation_block(
     X, first, last, sample_weight, given, given_labels, centre, scale, means, padded_means, log_constants, whiteners,
-    skip_below, record, row_length, strip, node, x, rows, z, joint, row_weights, lanes, active, shares,
+    skip_below, record, row_length, strip, node, x, rows, z, joint, row_weights, lanes, order, active, shares,
 ):  # fmt: skip
     """Write the sums of rows first … last−1 to `node`: strip by strip, densities, responsibilities, moments.
 
-    node = (log-likelihood, …, a record of moments about μ_k for each component). Everything else is scratch.
+    node = (log-likelihood, pairs that had a share (D > 8), …, a record of moments about μ_k for each component).
+    Everything else is scratch.
     """
     n_components, n_features = log_constants.shape[0], X.shape[1]
     node[:] = 0.0
     lanes[:] = 0.0
-    log_likelihood = zeros(1, GROUP)
+    log_likelihood = zeros(np.float64, 1, WIDENED_GROUP)
     for start in range(first, last, strip):
         n = min(strip, last - start)
         groups = groups_of(n)
         load_weights(sample_weight, start, n, row_weights)
         if GRAM:
-            load_columns(X, start, n, centre, scale, x)
+            load_columns(X, start, n, centre, scale, order, x)
         else:
             load_rows(X, start, n, centre, scale, row_length, rows)
-            turn_rows(rows, n, n_features, row_length, x)
+            turn_rows(rows, n, n_features, row_length, order, x)
         if given.size > 0 or given_labels.size > 0:
             take_given(given, given_labels, start, n, n_components, row_weights, joint)
         else:
             for g in range(groups):
-                top = log_joint(x, g, n_features, n_components, means, log_constants, whiteners, z, joint)
+                top = log_joint(x, g, n_features, n_components, means, log_constants, whiteners, joint)
                 log_likelihood = normalise(joint, g, n_components, top, row_weights, skip_below, log_likelihood)
         for k in range(n_components):
             if GRAM:
@@ -53,14 +57,14 @@ def expectation_block(
                     k * n_features, N_FEATURES,
                 )  # fmt: skip
             else:
-                add_moments(
-                    joint, k, groups * WIDTH, n_components, rows, row_length, padded_means, active, shares, z, node,
-                    HEADER + k * record,
+                node[1] += add_moments(
+                    joint, k, groups * WIDTH, n_components, n_features, rows, row_length, padded_means, active, shares,
+                    z, node, HEADER + k * record,
                 )  # fmt: skip
     node[0] = total(log_likelihood)
     if GRAM:
         for i in range(n_components * record):
-            node[HEADER + i] = total(load(lanes, i * LANES, 0, 1, 1))
+            node[HEADER + i] = total(load(lanes, i * LANES, 0, 1, WIDENED))
 
 
 def expectation(
@@ -78,20 +82,22 @@ def expectation(
     n_blocks = (n_rows + block - 1) // block
     parts = nodes.shape[0]
     for t in prange(parts):
-        x = scratch(n_features * strip)
-        joint = scratch(n_components * strip)
-        row_weights = scratch(strip)
-        z = scratch(max(n_features * WIDTH, row_length * CHUNK))
-        rows = scratch(1 if GRAM else row_length * strip)
-        active = np.empty(strip, dtype=np.int64)
-        shares = scratch(strip + LANES)
-        lanes = scratch(n_components * record * LANES if GRAM else 1)
+        x = scratch(n_features * strip + PANEL * WIDTH, REAL)
+        joint = scratch(n_components * strip, REAL)
+        row_weights = scratch(strip, REAL)
+        z = scratch(row_length * CHUNK, REAL)
+        rows = scratch(1 if GRAM else row_length * strip, REAL)
+        rows[:] = 0.0
+        order = np.arange(strip).astype(np.int32)
+        active = np.empty(strip + LANES, dtype=np.int32)
+        shares = scratch(strip + LANES, REAL)
+        lanes = scratch(n_components * record * LANES if GRAM else 1, np.float64)
         depth = 0
         for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
             expectation_block(
                 X, b * block, min((b + 1) * block, n_rows), sample_weight, given, given_labels, centre, scale, means,
                 padded_means, log_constants, whiteners, skip_below, record, row_length, strip, nodes[t, depth],
-                x, rows, z, joint, row_weights, lanes, active, shares,
+                x, rows, z, joint, row_weights, lanes, order, active, shares,
             )  # fmt: skip
             depth = push(nodes[t], levels[t], depth, first_block + b)
         depths[t] = depth

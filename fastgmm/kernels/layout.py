@@ -1,36 +1,38 @@
 """How parameters and statistics lie in the flat arrays that kernels read and write.
 
-Features are taken as a *head* of 1 … LANES features and then *panels* of LANES: no feature is padding, and only the
-head's size is a compile-time constant, so LANES variants of a kernel serve every number of features.
+Features are taken as a *head* of 1 … PANEL features and then *panels* of PANEL: no feature is padding, and only the
+head's size is a compile-time constant, so PANEL variants of a kernel serve every number of features.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.target import GROUP, LANES, PANEL
 
 GRAM_LIMIT = 8
 """Up to here moments are summed with points in the lanes (`vector.gram`), beyond with features in the lanes."""
 
 HEADER = 8
-"""Numbers in front of a node's records (a cache line): the log-likelihood, or the k-means inertia, is the first."""
+"""Numbers in front of a node's records (a cache line): the log-likelihood, or the k-means inertia, is the first,
+and a count of pairs of rows and components the second."""
 
 WIDTH = GROUP * LANES
-"""Rows of a group: the points that a register tile takes at once."""
+"""Rows of a group: the points that a register tile takes at once. For float32 lanes twice as many."""
 
-STEP = 2 * WIDTH
-"""Strips and blocks are multiples of it."""
+STEP = 48
+"""Strips and blocks are multiples of it, on all processors; it is one of every group."""
 
-CHUNK = 48
-"""Rows of one component whose moments are added at once, at most: a multiple of LANES."""
+CHUNK = 96
+"""Rows of one component whose moments are added at once, at most: a multiple of the lanes."""
 
-CHUNK_NUMBERS = 3072
-"""What these rows may take of L1: 24 KiB of 32 or 48."""
+CHUNK_BYTES = 32 << 10
+"""What these rows may take of L1, of 32 KiB or 48: they are read several times, what else passes is read once."""
 
 STRIP_NUMBERS = 65536
 """float64 numbers of a strip's rows and densities: half a mebibyte, for an L2 of 512 KiB and more.
@@ -44,7 +46,12 @@ def block_rows(n_features: int) -> int:
 
     d64k32 / d128k16, Zen 5: blocks of a quarter as many rows take 1.15 / 1.08 of the time, for merging their sums.
     """
-    return min(max(64 * 32 // n_features, 4), 64) * STEP
+    return min(max(64 * 64 // n_features, 4), 64) * STEP
+
+
+def lanes_of(real: Any) -> int:
+    """Numbers of a type, ``np.float64`` or ``np.float32``, in a vector."""
+    return LANES * 8 // np.dtype(real).itemsize
 
 
 def strip_rows(n_features: int, n_components: int) -> int:
@@ -61,7 +68,9 @@ class Layout:
     head: int
     """Features before the first panel, 1 … LANES."""
     row_length: int
-    """Length of a row in row-major scratch: the head padded to LANES, then the panels."""
+    """Length of a row in row-major scratch: the head padded to PANEL, then the panels, padded to whole vectors."""
+    places: NDArray[np.intp]
+    """A feature's place in such a row, (D,)."""
     whitener_order: NDArray[np.intp]
     """Flat indices into a (D, D) lower whitener, in the order in which the density kernel reads."""
     record: int
@@ -76,47 +85,76 @@ class Layout:
 
 
 @lru_cache(maxsize=256)
-def layout(n_features: int) -> Layout:
-    """Lay out mixtures of `n_features`."""
-    head = (n_features - 1) % LANES + 1
-    record, moments = (_gram_record if n_features <= GRAM_LIMIT else _panel_record)(n_features, head)
+def layout(n_features: int, lanes: int = LANES) -> Layout:
+    """Lay out mixtures of `n_features`, for vectors of so many lanes."""
+    head = (n_features - 1) % PANEL + 1
+    if n_features <= GRAM_LIMIT:
+        record, moments = _gram_record(n_features)
+    else:
+        record, moments = _panel_record(n_features, head, lanes)
     return Layout(
         n_features=n_features,
         head=head,
-        row_length=LANES + n_features - head,
+        row_length=_whole(PANEL + n_features - head, lanes),
+        places=_places(n_features, head),
         whitener_order=_whitener_order(n_features, head),
         record=record,
         moments=moments,
     )
 
 
+def _places(n_features: int, head: int) -> NDArray[np.intp]:
+    places = np.arange(n_features)
+    places[head:] += PANEL - head
+    return places
+
+
+def _whole(length: int, lanes: int) -> int:
+    """Round up to whole vectors."""
+    return -(-length // lanes) * lanes
+
+
 def _whitener_order(n_features: int, head: int) -> NDArray[np.intp]:
     """Order of a packed whitener: the head's triangle, then each panel's rectangle and triangle, all by columns."""
     order = [r * n_features + c for c in range(head) for r in range(c, head)]
-    for first in range(head, n_features, LANES):
-        rows = range(first, first + LANES)
+    for first in range(head, n_features, PANEL):
+        rows = range(first, first + PANEL)
         order += [r * n_features + c for c in range(first) for r in rows]
-        order += [r * n_features + c for c in rows for r in range(c, first + LANES)]
+        order += [r * n_features + c for c in rows for r in range(c, first + PANEL)]
     return np.array(order, dtype=np.intp)
 
 
-def _gram_record(n_features: int, head: int) -> tuple[int, NDArray[np.intp]]:
+def _gram_record(n_features: int) -> tuple[int, NDArray[np.intp]]:
     """Lower triangle of the moments of (1, x), row by row."""
     rows, columns = np.indices((n_features + 1, n_features + 1))
     high, low = np.maximum(rows, columns), np.minimum(rows, columns)
     return (n_features + 1) * (n_features + 2) // 2, high * (high + 1) // 2 + low
 
 
-def _panel_record(n_features: int, head: int) -> tuple[int, NDArray[np.intp]]:
-    """Σγ in LANES numbers, Σγz as a padded row, then for the head and each panel its rows up to its own end."""
-    place = np.arange(n_features)
-    place[head:] += LANES - head  # a feature's place in a padded row
+def _panel_record(n_features: int, head: int, lanes: int) -> tuple[int, NDArray[np.intp]]:
+    """Σγ in HEADER numbers, Σγz as a padded row, the products within vectors, and those of panels with vectors before.
+
+    A vector's products with itself turned by s lanes are its entries (l, l + s mod lanes), s = 0 … lanes / 2. They are
+    summed for two vectors at once, so that of a pair lie side by side.
+    """
+    place = _places(n_features, head)
+    length = _whole(PANEL + n_features - head, lanes)
+    turns = lanes // 2 + 1
     moments = np.zeros((n_features + 1, n_features + 1), dtype=np.intp)
-    moments[0, 1:] = moments[1:, 0] = LANES + place
-    start = 2 * LANES + n_features - head
-    for first, last in [(0, head), *((d, d + LANES) for d in range(head, n_features, LANES))]:
-        width = place[last - 1] // LANES * LANES + LANES
-        for r in range(first, last):
-            moments[1 + r, 1 : r + 2] = moments[1 : r + 2, 1 + r] = start + place[: r + 1]
-            start += width
+    moments[0, 1:] = moments[1:, 0] = HEADER + place
+    within, start = HEADER + length, HEADER + length + turns * length
+    for r, at in enumerate(place):
+        vector = at // lanes
+        first = vector // 2 * 2
+        side_by_side = min(length // lanes - first, 2) * lanes
+        for c in range(r + 1):
+            if place[c] // lanes == vector:
+                by = at - place[c]
+                s, lane = (by, place[c] % lanes) if by < turns else (lanes - by, at % lanes)
+                entry = within + first * lanes * turns + s * side_by_side + vector % 2 * lanes + lane
+            else:
+                entry = start + at % PANEL * vector * lanes + place[c]
+            moments[1 + r, 1 + c] = moments[1 + c, 1 + r] = entry
+        if at % PANEL == PANEL - 1:
+            start += PANEL * vector * lanes
     return int(start), moments

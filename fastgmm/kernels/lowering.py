@@ -10,30 +10,33 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastgmm.kernels.target import HAS_FMA, LANES
-from fastgmm.kernels.twins import (
-    EXP_SERIES,
-    LN2_HIGH,
-    LN2_LOW,
-    LOG2_E,
-    LOG_SERIES,
-    ROUNDER,
-    SMALLEST_EXPONENT,
-)
+from fastgmm.kernels import twins
+from fastgmm.kernels.target import HAS_COMPRESS, HAS_FMA, LANES, PANEL
 
-DOUBLE, INT64, INT32 = ir.DoubleType(), ir.IntType(64), ir.IntType(32)
-VECTOR = ir.VectorType(DOUBLE, LANES)
-INTEGERS = ir.VectorType(INT64, LANES)
-SINGLE = ir.FloatType()
-SINGLES = ir.VectorType(SINGLE, LANES)
+DOUBLE, SINGLE = ir.DoubleType(), ir.FloatType()
+INT64, INT32 = ir.IntType(64), ir.IntType(32)
+LANES_OF = {DOUBLE: LANES, SINGLE: 2 * LANES}
+BYTES_OF = {DOUBLE: 8, SINGLE: 4, INT32: 4}
+EXP_OF = {DOUBLE: twins.EXP, SINGLE: twins.EXP_SINGLE}
+
+
+def vector_of(number: Any) -> ir.VectorType:
+    """Give the type of a register of DOUBLE or SINGLE."""
+    return ir.VectorType(number, LANES_OF[number])
 
 
 class Tile(types.Type):
-    """Numba's type of a tile."""
+    """Numba's type of a tile: ``rows × vectors`` registers of float64 or float32."""
 
-    def __init__(self, rows: int, vectors: int) -> None:
-        self.rows, self.vectors, self.size = rows, vectors, rows * vectors
-        super().__init__(name=f"Tile({rows}, {vectors}, {LANES})")
+    def __init__(self, real: Any, rows: int, vectors: int) -> None:
+        self.real, self.rows, self.vectors, self.size = real, rows, vectors, rows * vectors
+        self.number = DOUBLE if real == types.float64 else SINGLE
+        self.lanes, self.vector = LANES_OF[self.number], vector_of(self.number)
+        super().__init__(name=f"Tile({real}, {rows}, {vectors}, {self.lanes})")
+
+    def shaped(self, rows: int, vectors: int) -> Tile:
+        """Give a tile of the same numbers."""
+        return Tile(self.real, rows, vectors)
 
 
 @register_model(Tile)
@@ -41,7 +44,7 @@ class TileModel(models.PrimitiveModel):
     """An LLVM array of vectors: SROA takes it apart into registers."""
 
     def __init__(self, manager: Any, tile: Tile) -> None:
-        super().__init__(manager, tile, ir.ArrayType(VECTOR, tile.size))
+        super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.size))
 
 
 def count(size: Any) -> int:
@@ -49,14 +52,14 @@ def count(size: Any) -> int:
     return size.count if isinstance(size, types.UniTuple) else size.literal_value
 
 
-def constant(value: float) -> ir.Constant:
-    """Give a vector of one number."""
-    return ir.Constant(VECTOR, [value] * LANES)
+def constant(vector: Any, value: float) -> ir.Constant:
+    """Give a vector of one number, for a vector type."""
+    return ir.Constant(vector, [value] * vector.count)
 
 
-def integers(value: int) -> ir.Constant:
-    """Give a vector of one integer."""
-    return ir.Constant(INTEGERS, [value] * LANES)
+def integers(vector: Any) -> ir.VectorType:
+    """Give the vector of whole numbers as wide as one of numbers."""
+    return ir.VectorType(ir.IntType(8 * BYTES_OF[vector.element]), vector.count)
 
 
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -64,44 +67,66 @@ def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
     return context.make_array(array_type)(context, builder, array).data
 
 
-def address(builder: Any, data: Any, index: Any, offset: int = 0) -> Any:
-    """Give the address of a vector in an array, by number of element."""
+def address(builder: Any, data: Any, index: Any, offset: int = 0, lanes: int = 0) -> Any:
+    """Give the address of a vector in an array, by number of element; `lanes` if not a register's."""
     place = builder.gep(data, [builder.add(index, ir.Constant(INT64, offset))])
-    return builder.bitcast(place, (SINGLES if data.type.pointee == SINGLE else VECTOR).as_pointer())
+    number = data.type.pointee
+    return builder.bitcast(place, ir.VectorType(number, lanes or LANES_OF[number]).as_pointer())
 
 
-def load(builder: Any, data: Any, index: Any, offset: int = 0) -> Any:
-    """Load float64 lanes, from float32 if the array is of those."""
-    vector = builder.load(address(builder, data, index, offset))
-    vector.align = 4 if data.type.pointee == SINGLE else 8
-    return builder.fpext(vector, VECTOR) if data.type.pointee == SINGLE else vector
+def load(builder: Any, data: Any, index: Any, offset: int = 0, lanes: int = 0) -> Any:
+    """Load the lanes of a register, or as many as are asked for."""
+    vector = builder.load(address(builder, data, index, offset, lanes))
+    vector.align = BYTES_OF[data.type.pointee]
+    return vector
 
 
 def store(builder: Any, vector: Any, data: Any, index: Any, offset: int = 0) -> None:
-    """Store float64 lanes, rounded to float32 if the array is of those."""
-    single = data.type.pointee == SINGLE
-    value = builder.fptrunc(vector, SINGLES) if single else vector
-    builder.store(value, address(builder, data, index, offset)).align = 4 if single else 8
+    """Store lanes of the array's numbers."""
+    where = address(builder, data, index, offset, vector.type.count)
+    builder.store(vector, where).align = BYTES_OF[data.type.pointee]
 
 
-def spread(builder: Any, scalar: Any) -> Any:
-    """Put one number into every lane."""
-    nothing = ir.Constant(VECTOR, ir.Undefined)
+def add_to(builder: Any, vector: Any, data: Any, index: Any, offset: int = 0) -> None:
+    """Add lanes to float64 numbers in an array, widening them before."""
+    wide = ir.VectorType(DOUBLE, vector.type.count)
+    value = vector if vector.type == wide else builder.fpext(vector, wide)
+    before = load(builder, data, index, offset, wide.count)
+    store(builder, builder.fadd(before, value), data, index, offset)
+
+
+def spread(builder: Any, scalar: Any, lanes: int = 0) -> Any:
+    """Put one number into every lane of a register, or into as many as are asked for."""
+    vector = ir.VectorType(scalar.type, lanes or LANES_OF[scalar.type])
+    nothing = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(nothing, scalar, ir.Constant(INT32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(INT32, LANES), [0] * LANES))
+    return builder.shuffle_vector(first, nothing, lanes_mask([0] * vector.count))
 
 
-def scalar(builder: Any, data: Any, index: Any, offset: int = 0) -> Any:
+def scalar(builder: Any, data: Any, index: Any, offset: int = 0, lanes: int = 0) -> Any:
     """Load one number into every lane."""
-    return spread(builder, builder.load(builder.gep(data, [builder.add(index, ir.Constant(INT64, offset))])))
+    number = builder.load(builder.gep(data, [builder.add(index, ir.Constant(INT64, offset))]))
+    return spread(builder, number, lanes)
+
+
+def lanes_mask(lanes: list[int]) -> ir.Constant:
+    """Give the mask of a shuffle."""
+    return ir.Constant(ir.VectorType(INT32, len(lanes)), lanes)
+
+
+def intrinsic(builder: Any, name: str, *values: Any) -> Any:
+    """Call an LLVM intrinsic whose arguments and result are vectors of one type."""
+    vector = values[0].type
+    full = f"llvm.{name}.v{vector.count}f{8 * BYTES_OF[vector.element]}"
+    kind = ir.FunctionType(vector, [vector] * len(values))
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), list(values))
 
 
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """Multiply and add: rounded once where the processor can, twice where it cannot."""
     if not HAS_FMA:
         return builder.fadd(builder.fmul(a, b), c)
-    kind = ir.FunctionType(VECTOR, [VECTOR] * 3)
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f64"), [a, b, c])
+    return intrinsic(builder, "fma", a, b, c)
 
 
 def larger(builder: Any, a: Any, b: Any) -> Any:
@@ -116,73 +141,140 @@ def smaller(builder: Any, a: Any, b: Any) -> Any:
 
 def kept(builder: Any, value: Any, floor: Any) -> Any:
     """Keep lanes above the floor, 0 for the others."""
-    return builder.select(builder.fcmp_ordered(">", value, floor), value, constant(0.0))
+    return builder.select(builder.fcmp_ordered(">", value, floor), value, constant(value.type, 0.0))
 
 
 def horner(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
     """Evaluate a polynomial, from the coefficient of the highest power."""
-    value = constant(coefficients[0])
+    value = constant(x.type, coefficients[0])
     for coefficient in coefficients[1:]:
-        value = fma(builder, value, x, constant(coefficient))
+        value = fma(builder, value, x, constant(x.type, coefficient))
     return value
 
 
 def exp(builder: Any, x: Any) -> Any:
-    """Compute exp as Cody and Waite do: x = n log 2 + r, a series in r, n into the exponent. Within 2 ulp."""
-    rounded = fma(builder, larger(builder, x, constant(SMALLEST_EXPONENT)), constant(LOG2_E), constant(ROUNDER))
-    n = builder.fsub(rounded, constant(ROUNDER))
-    r = fma(builder, n, constant(-LN2_HIGH), larger(builder, x, constant(SMALLEST_EXPONENT)))
-    r = fma(builder, n, constant(-LN2_LOW), r)
-    series = horner(builder, r, EXP_SERIES)
+    """Compute exp as Cody and Waite do: x = n log 2 + r, a polynomial in r, n into the exponent. Within 2 ulp."""
+    how, whole = EXP_OF[x.type.element], integers(x.type)
+
+    def number(value: float) -> Any:
+        return constant(x.type, value)
+
+    low = number(how.smallest)
+    rounded = fma(builder, larger(builder, x, low), number(twins.LOG2_E), number(how.rounder))
+    n = builder.fsub(rounded, number(how.rounder))
+    r = fma(builder, n, number(-how.log2_high), larger(builder, x, low))
+    r = fma(builder, n, number(-how.log2_low), r)
+    series = horner(builder, r, how.series)
     # 2**n · series: n sits in the low bits of `rounded`, the exponent field of `series` takes it by integer addition.
-    exponent = builder.shl(builder.bitcast(rounded, INTEGERS), integers(52))
-    scaled = builder.bitcast(builder.add(builder.bitcast(series, INTEGERS), exponent), VECTOR)
-    return builder.select(builder.fcmp_ordered(">=", x, constant(SMALLEST_EXPONENT)), scaled, constant(0.0))
+    exponent = builder.shl(builder.bitcast(rounded, whole), ir.Constant(whole, [how.mantissa_bits] * whole.count))
+    scaled = builder.bitcast(builder.add(builder.bitcast(series, whole), exponent), x.type)
+    return builder.select(builder.fcmp_ordered(">=", x, low), scaled, number(0.0))
 
 
 def log(builder: Any, x: Any) -> Any:
-    """Compute log as fdlibm does: exponent and mantissa apart, a series in f / (2 + f). Within 2 ulp."""
-    bits = builder.bitcast(x, INTEGERS)
+    """Compute log as fdlibm does: exponent and mantissa apart, a series in f / (2 + f). Within 2 ulp; float64 only."""
+    whole = integers(x.type)
+
+    def number(value: float) -> Any:
+        return constant(x.type, value)
+
+    def integer(value: int) -> Any:
+        return ir.Constant(whole, [value] * whole.count)
+
+    bits = builder.bitcast(x, whole)
     # Shift by 2**-0.5's pattern so that the mantissa lands in [sqrt(1/2), sqrt(2)).
-    shifted = builder.add(bits, integers(0x3FF0000000000000 - 0x3FE6A09E667F3BCD))
-    exponent = builder.sub(builder.ashr(shifted, integers(52)), integers(1023))
-    mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, integers(52))), VECTOR)
-    k = builder.sitofp(exponent, VECTOR)
-    f = builder.fsub(mantissa, constant(1.0))
-    s = builder.fdiv(f, builder.fadd(f, constant(2.0)))
+    shifted = builder.add(bits, integer(0x3FF0000000000000 - 0x3FE6A09E667F3BCD))
+    exponent = builder.sub(builder.ashr(shifted, integer(52)), integer(1023))
+    mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, integer(52))), x.type)
+    k = builder.sitofp(exponent, x.type)
+    f = builder.fsub(mantissa, number(1.0))
+    s = builder.fdiv(f, builder.fadd(f, number(2.0)))
     z = builder.fmul(s, s)
-    tail = builder.fmul(z, horner(builder, z, LOG_SERIES))
-    half = builder.fmul(builder.fmul(f, f), constant(0.5))
-    low = fma(builder, s, builder.fadd(half, tail), builder.fmul(k, constant(LN2_LOW)))
-    return fma(builder, k, constant(LN2_HIGH), builder.fsub(f, builder.fsub(half, low)))
+    tail = builder.fmul(z, horner(builder, z, twins.LOG_SERIES))
+    half = builder.fmul(builder.fmul(f, f), number(0.5))
+    low = fma(builder, s, builder.fadd(half, tail), builder.fmul(k, number(twins.LN2_LOW)))
+    return fma(builder, k, number(twins.LN2_HIGH), builder.fsub(f, builder.fsub(half, low)))
 
 
 def sqrt(builder: Any, x: Any) -> Any:
     """Compute the square root, correctly rounded."""
-    kind = ir.FunctionType(VECTOR, [VECTOR])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f64"), [x])
+    return intrinsic(builder, "sqrt", x)
+
+
+def rotated(builder: Any, vector: Any, by: int) -> Any:
+    """Turn a vector: lane l takes lane l + by."""
+    lanes = vector.type.count
+    mask = lanes_mask([(lane + by) % lanes for lane in range(lanes)])
+    return builder.shuffle_vector(vector, vector, mask) if by else vector
+
+
+def part_of(builder: Any, vector: Any, first: int, size: int) -> Any:
+    """Give some neighbouring lanes of a vector."""
+    return builder.shuffle_vector(
+        vector, ir.Constant(vector.type, ir.Undefined), lanes_mask(list(range(first, first + size)))
+    )
+
+
+def widened(builder: Any, vector: Any) -> list[Any]:
+    """Give a vector's lanes as registers of float64."""
+    if vector.type.element == DOUBLE:
+        return [vector]
+    wide = vector_of(DOUBLE)
+    halves = [part_of(builder, vector, first, wide.count) for first in (0, wide.count)]
+    return [builder.fpext(half, wide) for half in halves]
+
+
+def places(builder: Any, data: Any, listed: Any, i: Any, lanes: int) -> list[Any]:
+    """Give the addresses of ``data[listed[i + j]]``."""
+    numbers = [builder.load(builder.gep(listed, [builder.add(i, ir.Constant(INT64, j))])) for j in range(lanes)]
+    return [builder.gep(data, [builder.sext(number, INT64)]) for number in numbers]
+
+
+def gather(builder: Any, vector: Any, places: list[Any]) -> Any:
+    """Load a vector of a type from one address for each lane."""
+    result = ir.Constant(vector, ir.Undefined)
+    for j, place in enumerate(places):
+        result = builder.insert_element(result, builder.load(place), ir.Constant(INT32, j))
+    return result
+
+
+def scatter(builder: Any, vector: Any, places: list[Any]) -> None:
+    """Store each lane to its address, in order."""
+    for j, place in enumerate(places):
+        builder.store(builder.extract_element(vector, ir.Constant(INT32, j)), place)
+
+
+def pack(builder: Any, vector: Any, mask: Any, data: Any, index: Any) -> None:
+    """Store the lanes that a mask of bits chooses one behind the other, and up to a whole vector anything."""
+    lanes = vector.type.count
+    if not HAS_COMPRESS:
+        one = ir.Constant(INT64, 1)
+        for lane in range(lanes):
+            number = builder.extract_element(vector, ir.Constant(INT32, lane))
+            builder.store(number, builder.gep(data, [index]))
+            index = builder.add(index, builder.and_(builder.lshr(mask, ir.Constant(INT64, lane)), one))
+        return
+    bits = ir.VectorType(ir.IntType(1), lanes)
+    chosen = builder.bitcast(builder.trunc(mask, ir.IntType(lanes)), bits)
+    letter = "i" if vector.type.element == INT32 else "f"
+    name = f"llvm.x86.avx512.mask.compress.v{lanes}{letter}{8 * BYTES_OF[vector.type.element]}"
+    kind = ir.FunctionType(vector.type, [vector.type, vector.type, bits])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    store(builder, builder.call(function, [vector, vector, chosen]), data, index)
 
 
 def sum_of_lanes(builder: Any, vector: Any) -> Any:
     """Add the lanes as a balanced tree: halves onto each other."""
-    width = LANES
+    width = vector.type.count
     while width > 1:
         width //= 2
-        halves = [
-            builder.shuffle_vector(
-                vector,
-                ir.Constant(vector.type, ir.Undefined),
-                ir.Constant(ir.VectorType(INT32, width), list(range(start, start + width))),
-            )
-            for start in (0, width)
-        ]
-        vector = builder.fadd(*halves)
+        vector = builder.fadd(*(part_of(builder, vector, start, width) for start in (0, width)))
     return builder.extract_element(vector, ir.Constant(INT32, 0))
 
 
 def mapped(builder: Any, tile: Tile, operation: Callable[..., Any], *values: Any) -> Any:
     """Apply `operation` register by register."""
-    result = ir.Constant(ir.ArrayType(VECTOR, tile.size), ir.Undefined)
+    result = ir.Constant(ir.ArrayType(tile.vector, tile.size), ir.Undefined)
     for n in range(tile.size):
         parts = [builder.extract_value(value, n) for value in values]
         result = builder.insert_value(result, operation(builder, *parts), n)
@@ -190,17 +282,18 @@ def mapped(builder: Any, tile: Tile, operation: Callable[..., Any], *values: Any
 
 
 def transposed(builder: Any, vectors: list[Any]) -> list[Any]:
-    """Transpose LANES vectors: halves, quarters, … change places, log₂ LANES times."""
-    step = LANES // 2
+    """Transpose PANEL vectors, each PANEL lanes by themselves: halves, quarters, … change places, log₂ PANEL times."""
+    lanes = range(vectors[0].type.count)
+    size = len(lanes)
+    step = PANEL // 2
     while step:
-        low = [lane if not lane & step else LANES + lane - step for lane in range(LANES)]
-        high = [lane + step if not lane & step else LANES + lane for lane in range(LANES)]
-        for i in range(LANES):
+        low = [lane if not lane & step else size + lane - step for lane in lanes]
+        high = [lane + step if not lane & step else size + lane for lane in lanes]
+        for i in range(PANEL):
             if not i & step:
                 pair = vectors[i], vectors[i | step]
-                for place, lanes in ((i, low), (i | step, high)):
-                    mask = ir.Constant(ir.VectorType(INT32, LANES), lanes)
-                    vectors[place] = builder.shuffle_vector(*pair, mask)
+                for place, mask in ((i, low), (i | step, high)):
+                    vectors[place] = builder.shuffle_vector(*pair, lanes_mask(mask))
         step //= 2
     return vectors
 

@@ -9,7 +9,7 @@ from fastgmm.kernels.compile import part
 from fastgmm.kernels.layout import HEADER, WIDTH
 from fastgmm.kernels.nodes import push
 from fastgmm.kernels.strips import groups_of, load_columns, load_weights, scratch
-from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.target import GROUP, PANEL
 from fastgmm.kernels.vector import best, column, outer, spread, store, zeros
 
 
@@ -17,28 +17,30 @@ from fastgmm.kernels.vector import best, column, outer, spread, store, zeros
 def nearest_centres(x, first, n_features, panels, offsets, top, numbers):
     """Write the nearest centre of a group's rows: the largest x·c − ½‖c‖².
 
-    LANES centres × GROUP vectors of rows at a time. Coordinates are centred, so the expanded square only rounds ties.
-    Reads x and centres packed in panels of LANES; `offsets` is −½‖c‖², −inf for padding. K D FMA a row.
+    PANEL centres × GROUP vectors of rows at a time. Coordinates are centred, so the expanded square only rounds ties.
+    Reads x and centres packed in panels of PANEL; `offsets` is −½‖c‖², −inf for padding. K D FMA a row.
     """
     store(spread(-np.inf, GROUP), top, 0, 0)
-    for k in range(0, offsets.shape[0], LANES):
-        tile = column(zeros(LANES, GROUP), offsets, k)
+    k = 0
+    while k < offsets.shape[0]:
+        tile = column(zeros(np.float64, PANEL, GROUP), offsets, k)
         for d in range(n_features):
-            tile = outer(tile, panels, k * n_features + d * LANES, x, first + d * WIDTH)
+            tile = outer(tile, panels, k * n_features + d * PANEL, x, first + d * WIDTH)
         best(tile, k, top, numbers, 0)
+        k += PANEL
 
 
 @part
 def nearest_block(
     X, first, last, sample_weight, centre, scale, centres, panels, offsets, strip, labels, distances, node,
-    x, top, numbers, row_weights,
+    x, order, top, numbers, row_weights,
 ):  # fmt: skip
     """Assign rows first … last−1 and sum them: node = (Σ w ‖x − c‖², …, (Σw, Σ w (x − c)) for each centre)."""
     n_features = X.shape[1]
     node[:] = 0.0
     for start in range(first, last, strip):
         n = min(strip, last - start)
-        load_columns(X, start, n, centre, scale, x)
+        load_columns(X, start, n, centre, scale, order, x)
         load_weights(sample_weight, start, n, row_weights)
         for g in range(groups_of(n)):
             column_start = g * n_features * WIDTH
@@ -74,15 +76,16 @@ def nearest(
     n_blocks = (n_rows + block - 1) // block
     parts = nodes.shape[0]
     for t in prange(parts):
-        x = scratch(n_features * strip)
-        top = scratch(WIDTH)
-        numbers = scratch(WIDTH)
-        row_weights = scratch(strip)
+        x = scratch(n_features * strip + PANEL * WIDTH, np.float64)
+        order = np.arange(strip).astype(np.int32)
+        top = scratch(WIDTH, np.float64)
+        numbers = scratch(WIDTH, np.float64)
+        row_weights = scratch(strip, np.float64)
         depth = 0
         for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
             nearest_block(
                 X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, centres, panels, offsets,
-                strip, labels, distances, nodes[t, depth], x, top, numbers, row_weights,
+                strip, labels, distances, nodes[t, depth], x, order, top, numbers, row_weights,
             )  # fmt: skip
             depth = push(nodes[t], levels[t], depth, first_block + b)
         depths[t] = depth

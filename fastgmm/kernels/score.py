@@ -9,14 +9,17 @@ from fastgmm.kernels.compile import part
 from fastgmm.kernels.density import exponentials, log_joint
 from fastgmm.kernels.layout import WIDTH
 from fastgmm.kernels.strips import groups_of, load_columns, scratch
-from fastgmm.kernels.target import GROUP
+from fastgmm.kernels.target import GROUP, PANEL
 from fastgmm.kernels.vector import add, best, divide, load, log, spread, store
+
+REAL = np.float64
+"""Set by `compile.build`: the numbers that are computed with."""
 
 
 @part
 def write_labels(joint, first, n_components, top, numbers, labels, start, size):
     """Write each row's component of largest joint density, the first of equals. O(K) a row."""
-    store(spread(-np.inf, GROUP), top, 0, 0)
+    store(spread(REAL(-np.inf), GROUP), top, 0, 0)
     for k in range(n_components):
         best(load(joint, first + k * WIDTH, 0, 1, GROUP), k, top, numbers, 0)
     for p in range(size):
@@ -58,19 +61,19 @@ def score(
     n_components = log_constants.shape[0]
     n_strips = (n_rows + strip - 1) // strip
     for t in prange(parts):
-        x = scratch(n_features * strip)
-        joint = scratch(n_components * WIDTH)
-        top = scratch(WIDTH)
-        numbers = scratch(WIDTH)
-        z = scratch(n_features * WIDTH)
+        x = scratch(n_features * strip + PANEL * WIDTH, REAL)
+        joint = scratch(n_components * WIDTH, REAL)
+        top = scratch(WIDTH, REAL)
+        numbers = scratch(WIDTH, REAL)
+        order = np.arange(strip).astype(np.int32)
         for s in range(n_strips * t // parts, n_strips * (t + 1) // parts):
             n = min(strip, n_rows - s * strip)
-            load_columns(X, s * strip, n, centre, scale, x)
+            load_columns(X, s * strip, n, centre, scale, order, x)
             for g in range(groups_of(n)):
                 start = s * strip + g * WIDTH
                 size = min(WIDTH, n_rows - start)
                 peak = log_joint(
-                    x[g * n_features * WIDTH :], 0, n_features, n_components, means, log_constants, whiteners, z, joint
+                    x[g * n_features * WIDTH :], 0, n_features, n_components, means, log_constants, whiteners, joint
                 )
                 if log_joints.size > 0:
                     write_joint(joint, 0, n_components, log_joints, start, size)

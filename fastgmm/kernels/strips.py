@@ -11,17 +11,19 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.layout import WIDTH
-from fastgmm.kernels.target import LANES
+from fastgmm.kernels.listed import standardise, take_panel, turned_rows
+from fastgmm.kernels.target import GROUP, LANES, PANEL
+from fastgmm.kernels.vector import store
 
-HEAD = LANES
-"""Set by `compile.build`: features before the first panel."""
+REAL, HEAD = np.float64, PANEL
+"""Set by `compile.build`: the numbers that are computed with, and features before the first panel."""
 
 
 @part
-def scratch(size):
+def scratch(size, real):
     """Make room for `size` numbers, from the start of a cache line: vectors that straddle lines cost twice."""
-    room = np.empty(size + 8)
-    first = (64 - room.ctypes.data % 64) % 64 // 8
+    room = np.empty(size + 16, dtype=real)
+    first = (64 - room.ctypes.data % 64) % 64 // room.itemsize
     return room[first : first + size]
 
 
@@ -32,15 +34,26 @@ def groups_of(n):
 
 
 @part
-def load_columns(X, start, n, centre, scale, x):
+def load_columns(X, start, n, centre, scale, order, x):
     """Standardise rows of X group by group, with zero rows up to a whole group.
 
-    x[g, d, p] = (X[start + g WIDTH + p, d] − centre[d]) · scale[d]. Reads and writes n × D numbers.
+    x[g, d, p] = (X[start + g WIDTH + p, d] − centre[d]) · scale[d]. Reads and writes n × D numbers. PANEL features are
+    taken at once: the last of them may belong to the next row, and are written over by the next group, but they must
+    exist, as must `centre` and `scale` for them. `order` counts rows from 0.
     """
+    # D = 8, Zen 5: 25 cycles a row without registers, 4 with them.
     n_features = X.shape[1]
     for g in range(groups_of(n)):
         first = g * WIDTH
         size = min(WIDTH, n - first)
+        if size == WIDTH and (start + first + WIDTH) * n_features + PANEL <= X.size:
+            for v in range(GROUP):
+                d = 0
+                while d < n_features:
+                    tile = turned_rows(REAL, X, order, first + v * LANES, n_features, start * n_features + d)
+                    store(standardise(tile, centre, scale, d), x, (g * n_features + d) * WIDTH + v * LANES, WIDTH)
+                    d += PANEL
+            continue
         for p in range(size):
             for d in range(n_features):
                 value = (np.float64(X[start + first + p, d]) - centre[d]) * scale[d]
@@ -52,31 +65,42 @@ def load_columns(X, start, n, centre, scale, x):
 
 @part
 def load_rows(X, start, n, centre, scale, row_length, rows):
-    """Standardise rows of X and keep them as rows: the head padded to LANES with zeros, then the panels. O(n D)."""
+    """Standardise rows of X and keep them as rows: the head in the room of a panel, then the panels. O(n D).
+
+    Zeros fill the rows of the last group. What is behind the head, and behind the last panel, is of no account, but
+    finite: `rows` were zeros when they were made.
+    """
+    # One loop over the head's features and one over the others, in Python: 420 cycles a row at D = 32, for 34 here.
     n_features = X.shape[1]
     for p in range(n):
-        row = p * row_length
-        for d in range(HEAD):
-            rows[row + d] = (np.float64(X[start + p, d]) - centre[d]) * scale[d]
-        for d in range(HEAD, LANES):
-            rows[row + d] = 0.0
-        for d in range(HEAD, n_features):
-            rows[row + d + LANES - HEAD] = (np.float64(X[start + p, d]) - centre[d]) * scale[d]
+        source, row, d = (start + p) * n_features, p * row_length, HEAD
+        take_panel(X, source, centre, scale, 0, rows, row)
+        while d < n_features:
+            take_panel(X, source + d, centre, scale, d, rows, row + d + PANEL - HEAD)
+            d += PANEL
+    rows[n * row_length : groups_of(n) * WIDTH * row_length] = 0.0
 
 
 @part
-def turn_rows(rows, n, n_features, row_length, x):
-    """Lay rows that are standardised already out by groups: what `load_columns` does from X. O(n D)."""
+def turn_rows(rows, n, n_features, row_length, order, x):
+    """Lay rows that are standardised already out by groups: what `load_columns` does from X. O(n D).
+
+    A head of fewer than PANEL features writes beyond itself; the panels after it, or the next group, write over that.
+    """
     for g in range(groups_of(n)):
-        first = g * WIDTH
-        size = min(WIDTH, n - first)
-        for d in range(n_features):
-            place = d if d < HEAD else d + LANES - HEAD
-            column = (g * n_features + d) * WIDTH
-            for p in range(size):
-                x[column + p] = rows[(first + p) * row_length + place]
-            for p in range(size, WIDTH):
-                x[column + p] = 0.0
+        turn_group(rows, order, g * WIDTH, n_features, row_length, x, g * n_features * WIDTH)
+
+
+@part
+def turn_group(rows, listed, i, n_features, row_length, x, at):
+    """Lay WIDTH listed rows out as a group's columns, from x[at] on. O(D) a row."""
+    for v in range(GROUP):
+        d = place = 0
+        while d < n_features + PANEL - HEAD:
+            tile = turned_rows(REAL, rows, listed, i + v * LANES, row_length, d)
+            store(tile, x, at + place * WIDTH + v * LANES, WIDTH)
+            place = HEAD + d
+            d += PANEL
 
 
 @part

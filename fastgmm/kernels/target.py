@@ -23,11 +23,17 @@ HAS_FMA = not IS_X86 or "fma" in FEATURES
 
 WIDE = IS_X86 and "avx512f" in FEATURES
 
-# One panel is LANES rows × GROUP vectors: 8 × 3 of 8 lanes fill 24 of AVX-512's 32 registers, 4 × 3 of 4 lanes fill
+HAS_COMPRESS = WIDE and "avx512vl" in FEATURES
+"""Whether chosen lanes can be packed together by one instruction."""
+
+# One panel is PANEL rows × GROUP vectors: 8 × 3 of 64 bytes fill 24 of AVX-512's 32 registers, 4 × 3 of 32 bytes fill
 # 12 of AVX2's 16 (24 of NEON's 32, two for a vector); what is left holds 3 vectors and a broadcast.
 # Zen 5, one core, GF/s at depth 8 / 16 / 64: 8×3 of 8 lanes 114 / 119 / 123 of a peak near 128.
-LANES = 8 if WIDE else 4
-"""Numbers in a vector. Also the rows of a panel."""
+PANEL = 8 if WIDE else 4
+"""Rows of a panel."""
+
+LANES = PANEL
+"""Numbers of float64 in a vector; of float32 twice as many."""
 
 GROUP = 3
 """Vectors of points that a panel takes at once."""

@@ -1,32 +1,58 @@
 """The instructions of `vector` in plain Python and NumPy: what they mean, and how kernels run without JIT.
 
-A tile is an array of shape (rows, vectors · LANES). The constants that both files share live here.
+A tile is an array of shape (rows, vectors · lanes) of float64 or float32. The constants that both share live here.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.target import GROUP, LANES, PANEL
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Size = int | tuple[int, ...]
 
+
+@dataclass(frozen=True)
+class Exp:
+    """How exp is computed for one kind of number: x = n log 2 + r, exp r as a polynomial."""
+
+    series: tuple[float, ...]
+    """Coefficients from the highest power; 1 + r + r² q(r), q through Chebyshev's points of |r| ≤ log(2)/2."""
+    log2_high: float
+    """Leading bits of log 2: n times it is exact."""
+    log2_low: float
+    rounder: float
+    """1.5 · 2**mantissa_bits: adding it leaves the nearest integer in the low bits of the sum."""
+    mantissa_bits: int
+    smallest: float
+    """Where exp is flushed to 0: far below any responsibility that counts, and subnormals are slow."""
+
+
+LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+LOG2_E = 1.4426950408889634
 # fmt: off
-EXP_SERIES = (1 / 479001600, 1 / 39916800, 1 / 3628800, 1 / 362880, 1 / 40320, 1 / 5040, 1 / 720, 1 / 120, 1 / 24,
-              1 / 6, 1 / 2, 1.0, 1.0)
-"""1/n! from the highest power: on |r| ≤ log(2)/2 the truncation is 1.7e-16 relative of the last place's 2.2e-16."""
+EXP = Exp(
+    (2.5100424157005066788e-08, 2.7620138719733995569e-07, 2.7557268378684192873e-06, 2.4801521190217727651e-05,
+     1.9841269863105968748e-04, 1.3888888917281793308e-03, 8.3333333333300513464e-03, 4.1666666666623991516e-02,
+     1.6666666666666667456e-01, 5.0000000000000010262e-01, 1.0, 1.0),
+    LN2_HIGH, LN2_LOW, 6755399441055744.0, 52, -708.0,
+)
+"""Polynomial within 1.7e-17 relative."""
+EXP_SINGLE = Exp(
+    (1.3926213466332443037e-03, 8.3632029715758549465e-03, 4.1666554437685938899e-02, 1.6666576845993976311e-01,
+     0.5, 1.0, 1.0),
+    0.693359375, -2.12194440e-4, 12582912.0, 23, -87.0,
+)
+"""Polynomial within 1e-8 relative."""
 LOG_SERIES = (1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01, 2.222219843214978396e-01,
               2.857142874366239149e-01, 3.999999999940941908e-01, 6.666666666666735130e-01)
 """The even polynomial of fdlibm's logarithm (Sun Microsystems, 1993): error below 2**-58 on [√½, √2]."""
 # fmt: on
-LOG2_E = 1.4426950408889634
-LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-ROUNDER = 6755399441055744.0
-"""1.5 · 2**52: adding it leaves the nearest integer in the low bits of the sum."""
-SMALLEST_EXPONENT = -708.0
-"""Where exp is flushed to 0: 3e-308 is far below any responsibility that counts, and subnormals are slow."""
 
 
 def gram_rows(width: int, budget: int) -> list[tuple[int, int]]:
@@ -67,7 +93,7 @@ def smaller(a: Array, b: Array) -> Array:
 
 
 def kept(a: Array, floor: Array) -> Array:
-    return np.where(a > floor, a, 0.0)
+    return np.where(a > floor, a, a.dtype.type(0.0))
 
 
 def multiply_add(a: Array, b: Array, c: Array) -> Array:
@@ -75,7 +101,8 @@ def multiply_add(a: Array, b: Array, c: Array) -> Array:
 
 
 def exp(a: Array) -> Array:
-    return np.where(a >= SMALLEST_EXPONENT, np.exp(np.maximum(a, SMALLEST_EXPONENT)), 0.0)
+    smallest = (EXP if a.dtype == np.float64 else EXP_SINGLE).smallest
+    return np.where(a >= smallest, np.exp(np.maximum(a, a.dtype.type(smallest))), a.dtype.type(0.0))
 
 
 def log(a: Array) -> Array:
@@ -90,16 +117,21 @@ def _count(size: Size) -> int:
     return len(size) if isinstance(size, tuple) else size
 
 
-def spread(value: float, vectors: Size) -> Array:
-    return np.full((1, _count(vectors) * LANES), value)
+def _lanes(dtype: Any) -> int:
+    return LANES if np.dtype(dtype) == np.float64 else 2 * LANES
 
 
-def zeros(rows: Size, vectors: Size) -> Array:
-    return np.zeros((_count(rows), _count(vectors) * LANES))
+def spread(value: Any, vectors: Size) -> Array:
+    dtype = np.asarray(value).dtype
+    return np.full((1, _count(vectors) * _lanes(dtype)), value, dtype=dtype)
+
+
+def zeros(real: Any, rows: Size, vectors: Size) -> Array:
+    return np.zeros((_count(rows), _count(vectors) * _lanes(real)), dtype=real)
 
 
 def load(array: Array, i: int, stride: int, rows: Size, vectors: Size) -> Array:
-    width = _count(vectors) * LANES
+    width = _count(vectors) * _lanes(array.dtype)
     return np.stack([array[i + r * stride : i + r * stride + width] for r in range(_count(rows))])
 
 
@@ -117,19 +149,40 @@ def outer(tile: Array, a: Array, i: int, b: Array, j: int) -> Array:
     return tile + a[i : i + rows, None] * b[j : j + width]
 
 
-def triangle(tile: Array, a: Array, i: int, b: Array, j: int, stride: int) -> Array:
+def centred_outer(tile: Array, a: Array, i: int, x: Array, j: int, means: Array, m: int) -> Array:
     rows, width = tile.shape
+    return tile + a[i : i + rows, None] * (x[j : j + width] - means[m])
+
+
+def outer_rows(tile: Array, a: Array, i: int, stride: int, b: Array, j: int, skip: int) -> Array:
+    rows, width = tile.shape
+    first = skip * _lanes(a.dtype)
     result = tile.copy()
-    for c in range(rows):
-        result[c:] += a[i : i + rows - c, None] * b[j + c * stride : j + c * stride + width]
-        i += rows - c
+    result[:, first:] += a[i : i + (rows - 1) * stride + 1 : stride, None] * b[j + first : j + width]
     return result
+
+
+def row_squares(total: Array, tile: Array) -> Array:
+    return total + (tile * tile).reshape(len(tile), -1, total.shape[1]).sum(axis=1)
+
+
+def store_row_sums(tile: Array, array: Array, i: int) -> None:
+    array[i : i + len(tile)] = tile.sum(axis=1)
+
+
+def rotations(tile: Array, z: Array, i: int) -> Array:
+    vectors = z[i : i + tile.shape[1]].reshape(-1, _lanes(z.dtype))
+    turned = [np.roll(vectors, -s, axis=1) for s in range(len(tile))]
+    return tile + np.stack([(vectors * other).ravel() for other in turned])
 
 
 def centred_triangle(tile: Array, a: Array, i: int, x: Array, j: int, stride: int, means: Array, m: int) -> Array:
     rows, width = tile.shape
-    centred = np.concatenate([x[j + c * stride : j + c * stride + width] - means[m + c] for c in range(rows)])
-    return triangle(tile, a, i, centred, 0, width)
+    result = tile.copy()
+    for c in range(rows):
+        result[c:] += a[i : i + rows - c, None] * (x[j + c * stride : j + c * stride + width] - means[m + c])
+        i += rows - c
+    return result
 
 
 def squares(total: Array, tile: Array) -> Array:
@@ -145,35 +198,83 @@ def best(tile: Array, k: int, scores: Array, labels: Array, i: int) -> None:
 
 
 def total(tile: Array) -> float:
-    return float(tile.sum())
+    return float(tile.astype(np.float64).sum())
 
 
-def turned_rows(
-    rows: Array, listed: NDArray[np.int64], i: int, row_length: int, d: int, means: Array, m: int
-) -> Array:  # fmt: skip
-    centre = means[m + d : m + d + LANES]
-    starts = listed[i : i + LANES] * row_length + d
-    return np.stack([rows[start : start + LANES] - centre for start in starts], axis=1)
+def widen(tile: Array) -> Array:
+    return tile.astype(np.float64)
+
+
+def accumulate(tile: Array, array: Array, i: int, stride: int) -> None:
+    for r, row in enumerate(tile):
+        array[i + r * stride : i + r * stride + len(row)] += row
+
+
+def take_panel(X: Array, i: int, centre: Array, scale: Array, d: int, rows: Array, j: int) -> None:
+    here = slice(d, d + PANEL)
+    rows[j : j + PANEL] = (X.reshape(-1)[i : i + PANEL].astype(np.float64) - centre[here]) * scale[here]
+
+
+def listed_row(rows: Array, listed: NDArray[np.int32], i: int, row_length: int, d: int, vectors: Size) -> Array:
+    start = int(listed[i]) * row_length + d
+    return rows[start : start + _count(vectors) * _lanes(rows.dtype)][None]
+
+
+def gathered(array: Array, listed: NDArray[np.int32], i: int) -> Array:
+    return array[listed[i : i + _lanes(array.dtype)]][None]
+
+
+def turned_rows(real: Any, rows: Array, listed: NDArray[np.int32], i: int, row_length: int, d: int) -> Array:
+    starts = listed[i : i + _lanes(real)].astype(np.int64) * row_length + d
+    return np.stack([rows.reshape(-1)[start : start + PANEL] for start in starts], axis=1).astype(real)
+
+
+def standardise(tile: Array, centre: Array, scale: Array, d: int) -> Array:
+    here = slice(d, d + len(tile))
+    return ((tile.astype(np.float64) - centre[here, None]) * scale[here, None]).astype(tile.dtype)
+
+
+def scatter(tile: Array, array: Array, listed: NDArray[np.int32], i: int) -> None:
+    array[listed[i : i + tile.shape[1]]] = tile[0]
+
+
+def raise_listed(tile: Array, tops: Array, listed: NDArray[np.int32], i: int) -> None:
+    np.maximum.at(tops, listed[i : i + tile.shape[1]], tile[0])
+
+
+def list_lanes(real: Any, first: int, mask: int, listed: NDArray[np.int32], i: int) -> None:
+    for lane in range(_lanes(real)):
+        if mask >> lane & 1:
+            listed[i] = first + lane
+            i += 1
+
+
+def pack_lanes(tile: Array, mask: int, array: Array, i: int) -> None:
+    for lane, value in enumerate(tile[0]):
+        if mask >> lane & 1:
+            array[i] = value
+            i += 1
+
+
+def chosen(mask: int) -> int:
+    return mask.bit_count()
 
 
 def above(tile: Array, threshold: float) -> int:
     return sum(1 << lane for lane, value in enumerate(tile[0]) if value > threshold)
 
 
-def lowest(mask: int) -> int:
-    return (mask & -mask).bit_length() - 1
-
-
 def gram(
     sums: Array, i: int, shares: Array, j: int, stride: int, x: Array, groups: int, means: Array, m: int,
     n_features: int,
 ) -> None:  # fmt: skip
-    width = GROUP * LANES
+    lanes = _lanes(x.dtype)
+    width = GROUP * lanes
     for g in range(groups):
         share = shares[j + g * stride : j + g * stride + width]
         columns = x[g * n_features * width : (g + 1) * n_features * width].reshape(n_features, width)
-        z = np.concatenate([np.ones((1, width)), columns - means[m : m + n_features, None]])
+        z = np.concatenate([np.ones((1, width), dtype=x.dtype), columns - means[m : m + n_features, None]])
         for r in range(n_features + 1):
             for c in range(r + 1):
-                entry = i + (r * (r + 1) // 2 + c) * LANES
-                sums[entry : entry + LANES] += (share * z[r] * z[c]).reshape(-1, LANES).sum(axis=0)
+                entry = i + (r * (r + 1) // 2 + c) * lanes
+                sums[entry : entry + lanes] += (share * z[r] * z[c]).reshape(-1, lanes).sum(axis=0)

@@ -13,13 +13,14 @@ from fastgmm.kernels import compile as compiler
 from fastgmm.kernels.bounded import bounded
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
-from fastgmm.kernels.layout import layout
+from fastgmm.kernels.layout import lanes_of, layout
 from fastgmm.kernels.nearest import nearest
 from fastgmm.kernels.score import score
+from fastgmm.kernels.target import GROUP, LANES
 
 Mode = Literal["parallel", "serial", "python"]
 Kernel = Callable[..., None]
-Constant = int | tuple[int, ...]
+Constants = tuple[tuple[str, Any], ...]
 
 WHOLE, REAL = types.int64, types.float64
 
@@ -40,48 +41,65 @@ NODES = (_out(REAL, 3), _out(WHOLE, 2), _out(WHOLE, 1))
 FLAT = _in(REAL, 1)
 
 
-def _density_constants(n_features: int) -> tuple[tuple[str, Constant], ...]:
+def _flat(real: Any) -> types.Array:
+    return _in(types.float32 if real is np.float32 else REAL, 1)
+
+
+def _number_constants(real: Any) -> Constants:
+    """Return what a kernel is compiled for by the numbers it computes with."""
+    lanes, single = lanes_of(real), real is np.float32
+    return (
+        ("REAL", real), ("LANES", lanes), ("WIDTH", GROUP * lanes), ("WIDENED", lanes // LANES),
+        ("WIDENED_GROUP", GROUP * lanes // LANES), ("ROTATIONS", lanes // 2 + 1),
+        ("FARTHEST", 1e30 if single else 1e300),
+        ("SAFETY", 1.0 - 2.0 ** (-9 if single else -20)),
+    )  # fmt: skip
+
+
+def _density_constants(n_features: int) -> Constants:
     """Return what `density` is compiled for: the head's size, and whether there is more."""
     head = layout(n_features).head
     return ("HEAD", head), ("PANELS", int(n_features > head))
 
 
 @cache
-def expectation_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
-    """`expectation.expectation` for rows of D features: one variant for each D ≤ 8, LANES variants beyond."""
+def expectation_kernel(n_features: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
+    """`expectation.expectation` for rows of D features: one variant for each D ≤ 8, PANEL variants beyond."""
     shape = layout(n_features)
-    moments = ("GRAM", int(shape.gram)), ("HEAD_ROWS", (0,) * shape.head), ("N_FEATURES", n_features * shape.gram)
-    return _expectation(_density_constants(n_features) + moments, dtype, mode)
+    moments = ("GRAM", int(shape.gram)), ("N_FEATURES", n_features * shape.gram)
+    return _expectation(_density_constants(n_features) + moments, dtype, real, mode)
 
 
 @cache
-def _expectation(constants: tuple[tuple[str, Constant], ...], dtype: np.dtype[Any], mode: Mode) -> Kernel:
+def _expectation(constants: Constants, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
     rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
-    signature = (*rows, *[FLAT] * 6, REAL, *[WHOLE] * 5, *NODES)
-    return compiler.build(expectation, signature, dict(constants), mode)
+    signature = (*rows, FLAT, FLAT, *[_flat(real)] * 4, REAL, *[WHOLE] * 5, *NODES)
+    return compiler.build(expectation, signature, dict(constants + _number_constants(real)), mode)
 
 
 @cache
-def bounded_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
-    """`bounded.bounded` for rows of D > GRAM_LIMIT features: LANES variants."""
-    return _bounded(layout(n_features).head, dtype, mode)
+def bounded_kernel(n_features: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
+    """`bounded.bounded` for rows of D > GRAM_LIMIT features: PANEL variants."""
+    return _bounded(layout(n_features).head, dtype, real, mode)
 
 
 @cache
-def _bounded(head: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
-    state = (_out(types.float32, 1), _out(types.int32, 1))
-    signature = (_rows(dtype), *[FLAT] * 8, REAL, REAL, *[WHOLE] * 4, *state, WHOLE, *NODES)
-    return compiler.build(bounded, signature, {"HEAD": head, "PANELS": 1, "HEAD_ROWS": (0,) * head}, mode)
+def _bounded(head: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
+    state = (_out(types.float32, 1), _out(types.int32, 1), _out(types.float32, 1))
+    moves = [FLAT] * 6 + [REAL, REAL, WHOLE]
+    signature = (_rows(dtype), *[FLAT] * 3, *[_flat(real)] * 3, *moves, *[WHOLE] * 4, *state, WHOLE, *NODES)
+    constants = (("HEAD", head), ("PANELS", 1), *_number_constants(real))
+    return compiler.build(bounded, signature, dict(constants), mode)
 
 
 @cache
 def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
-    """`score.score` for rows of D features: LANES variants with panels, LANES without."""
+    """`score.score` for rows of D features: PANEL variants with panels, PANEL without."""
     return _score(_density_constants(n_features), dtype, mode)
 
 
 @cache
-def _score(constants: tuple[tuple[str, Constant], ...], dtype: np.dtype[Any], mode: Mode) -> Kernel:
+def _score(constants: Constants, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     results = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 2), _out(WHOLE, 1))
     signature = (_rows(dtype), *[FLAT] * 5, WHOLE, WHOLE, *results)
     return compiler.build(score, signature, dict(constants), mode)

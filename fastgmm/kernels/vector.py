@@ -1,14 +1,14 @@
 """Register tiles: the instruction set that the kernels are written in.
 
-A *tile* is ``rows × vectors`` SIMD registers of ``LANES`` float64 each. A kernel keeps one in a local variable and LLVM
-keeps it in registers (checked in the assembly: a panel step is 24 register FMAs, 8 broadcasts, 3 loads). Arrays are
-flat, of float64 (or float32, widened when loaded); ``i`` arguments are element offsets. `twins` holds every instruction
-again in plain Python.
+A *tile* is ``rows × vectors`` SIMD registers of LANES float64 or twice as many float32. A kernel keeps one in a local
+variable and LLVM keeps it in registers (checked in the assembly: a panel step is 24 register FMAs, 8 broadcasts, 3
+loads). Arrays are flat, and a tile's numbers are those of the array or scalar that it is made from; ``i`` arguments are
+element offsets. `twins` holds every instruction again in plain Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastgmm.kernels import lowering
-from fastgmm.kernels.target import ACCUMULATORS, GROUP, LANES
+from fastgmm.kernels.target import ACCUMULATORS, GROUP, PANEL
 from fastgmm.kernels.twins import gram_rows
 
 
@@ -63,38 +63,39 @@ sqrt = _unary(lowering.sqrt)
 @intrinsic(prefer_literal=True)
 def spread(typing: Any, value: Any, vectors: Any) -> Any:
     """(1 × vectors) tile with `value` in every lane."""
-    tile = lowering.Tile(1, lowering.count(vectors))
+    real = types.float32 if value == types.float32 else types.float64
+    tile = lowering.Tile(real, 1, lowering.count(vectors))
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         vector = lowering.spread(builder, values[0])
         return cgutils.pack_array(builder, [vector] * tile.size)
 
-    return tile(types.float64, vectors), emit
+    return tile(real, vectors), emit
 
 
 @intrinsic(prefer_literal=True)
-def zeros(typing: Any, rows: Any, vectors: Any) -> Any:
-    """(rows × vectors) tile of zeros."""
-    tile = lowering.Tile(lowering.count(rows), lowering.count(vectors))
+def zeros(typing: Any, real: Any, rows: Any, vectors: Any) -> Any:
+    """(rows × vectors) tile of zeros of the type `real`: ``np.float64`` or ``np.float32``."""
+    tile = lowering.Tile(real.dtype, lowering.count(rows), lowering.count(vectors))
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return ir.Constant(ir.ArrayType(lowering.VECTOR, tile.size), None)
+        return ir.Constant(ir.ArrayType(tile.vector, tile.size), None)
 
-    return tile(rows, vectors), emit
+    return tile(real, rows, vectors), emit
 
 
 @intrinsic(prefer_literal=True)
 def load(typing: Any, array: Any, i: Any, stride: Any, rows: Any, vectors: Any) -> Any:
     """(rows × vectors) tile; row r starts at ``array[i + r * stride]``."""
-    tile = lowering.Tile(lowering.count(rows), lowering.count(vectors))
+    tile = lowering.Tile(array.dtype, lowering.count(rows), lowering.count(vectors))
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         data, place = lowering.data(context, builder, signature.args[0], values[0]), values[1]
         vectors = []
         for _ in range(tile.rows):
-            vectors += [lowering.load(builder, data, place, v * LANES) for v in range(tile.vectors)]
+            vectors += [lowering.load(builder, data, place, v * tile.lanes) for v in range(tile.vectors)]
             place = builder.add(place, values[2])
-        return cgutils.pack_array(builder, vectors, lowering.VECTOR)
+        return cgutils.pack_array(builder, vectors, tile.vector)
 
     return tile(array, types.int64, types.int64, rows, vectors), emit
 
@@ -107,11 +108,42 @@ def store(typing: Any, tile: Any, array: Any, i: Any, stride: Any) -> Any:
         data, place = lowering.data(context, builder, signature.args[1], values[1]), values[2]
         for r in range(tile.rows):
             for v in range(tile.vectors):
-                lowering.store(builder, builder.extract_value(values[0], r * tile.vectors + v), data, place, v * LANES)
+                vector = builder.extract_value(values[0], r * tile.vectors + v)
+                lowering.store(builder, vector, data, place, v * tile.lanes)
             place = builder.add(place, values[3])
         return context.get_dummy_value()
 
     return types.void(tile, array, types.int64, types.int64), emit
+
+
+@intrinsic
+def accumulate(typing: Any, tile: Any, array: Any, i: Any, stride: Any) -> Any:
+    """Add row r of the tile to the float64 numbers from ``array[i + r * stride]`` on."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data, place = lowering.data(context, builder, signature.args[1], values[1]), values[2]
+        for r in range(tile.rows):
+            for v in range(tile.vectors):
+                vector = builder.extract_value(values[0], r * tile.vectors + v)
+                lowering.add_to(builder, vector, data, place, v * tile.lanes)
+            place = builder.add(place, values[3])
+        return context.get_dummy_value()
+
+    return types.void(tile, array, types.int64, types.int64), emit
+
+
+@intrinsic
+def widen(typing: Any, tile: Any) -> Any:
+    """Give a tile's numbers as float64, in twice as many vectors if they were float32."""
+    wide = lowering.Tile(types.float64, tile.rows, tile.vectors * tile.lanes // lowering.LANES_OF[lowering.DOUBLE])
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        vectors = []
+        for n in range(tile.size):
+            vectors += lowering.widened(builder, builder.extract_value(values[0], n))
+        return cgutils.pack_array(builder, vectors, wide.vector)
+
+    return wide(tile), emit
 
 
 @intrinsic
@@ -123,7 +155,7 @@ def column(typing: Any, tile: Any, a: Any, i: Any) -> Any:
         vectors = []
         for r in range(tile.rows):
             vectors += [lowering.scalar(builder, data, values[2], r)] * tile.vectors
-        return cgutils.pack_array(builder, vectors, lowering.VECTOR)
+        return cgutils.pack_array(builder, vectors, tile.vector)
 
     return tile(tile, a, types.int64), emit
 
@@ -135,7 +167,7 @@ def outer(typing: Any, tile: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         result = values[0]
         left, right = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3))
-        vectors = [lowering.load(builder, right, values[4], v * LANES) for v in range(tile.vectors)]
+        vectors = [lowering.load(builder, right, values[4], v * tile.lanes) for v in range(tile.vectors)]
         for r in range(tile.rows):
             factor = lowering.scalar(builder, left, values[2], r)
             result = lowering.add_products(builder, tile, result, r, factor, vectors)
@@ -144,54 +176,122 @@ def outer(typing: Any, tile: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     return tile(tile, a, types.int64, b, types.int64), emit
 
 
-def _emit_triangle(builder: Any, tile: Any, result: Any, left: Any, i: Any, columns: Iterator[list[Any]]) -> Any:
-    """Emit row r += Σ_{c ≤ r} A[r, c] · column c for a lower triangle that is packed by columns."""
-    packed = 0
-    for c, vectors in enumerate(columns):
-        for r in range(c, tile.rows):
-            factor = lowering.scalar(builder, left, i, packed)
+@intrinsic
+def centred_outer(typing: Any, tile: Any, a: Any, i: Any, x: Any, j: Any, means: Any, m: Any) -> Any:
+    """Rank-one update with a column less its mean: row r += ``a[i + r]`` · (the vectors at ``x[j]`` - ``means[m]``)."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        result = values[0]
+        left, right, centres = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3, 5))
+        centre = lowering.scalar(builder, centres, values[6])
+        vectors = [lowering.load(builder, right, values[4], v * tile.lanes) for v in range(tile.vectors)]
+        vectors = [builder.fsub(vector, centre) for vector in vectors]
+        for r in range(tile.rows):
+            factor = lowering.scalar(builder, left, values[2], r)
             result = lowering.add_products(builder, tile, result, r, factor, vectors)
-            packed += 1
-    return result
+        return result
+
+    whole = types.int64
+    return tile(tile, a, whole, x, whole, means, whole), emit
+
+
+@intrinsic(prefer_literal=True)
+def outer_rows(typing: Any, tile: Any, a: Any, i: Any, stride: Any, b: Any, j: Any, skip: Any) -> Any:
+    """Rank-one update by a column of a matrix: row r += ``a[i + r * stride]`` · vectors `skip` … at ``b[j]``."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        left, right = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 4))
+        result, place = values[0], values[2]
+        columns = range(skip.literal_value, tile.vectors)
+        vectors = {v: lowering.load(builder, right, values[5], v * tile.lanes) for v in columns}
+        for r in range(tile.rows):
+            factor = lowering.scalar(builder, left, place)
+            for v, vector in vectors.items():
+                n = r * tile.vectors + v
+                term = lowering.fma(builder, factor, vector, builder.extract_value(result, n))
+                result = builder.insert_value(result, term, n)
+            place = builder.add(place, values[3])
+        return result
+
+    whole = types.int64
+    return tile(tile, a, whole, whole, b, whole, skip), emit
 
 
 @intrinsic
-def triangle(typing: Any, tile: Any, a: Any, i: Any, b: Any, j: Any, stride: Any) -> Any:
-    """Lower-triangular product: row r += Σ_{c ≤ r} A[r, c] · the vectors at ``b[j + c * stride]``.
+def row_squares(typing: Any, total: Any, tile: Any) -> Any:
+    """(rows × 1) tile `total` plus the squares of the tile's vectors, row by row."""
 
-    A is packed by columns from ``a[i]``: column c holds its rows c … rows-1.
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        result = values[0]
+        for n in range(tile.size):
+            vector, r = builder.extract_value(values[1], n), n // tile.vectors
+            sums = lowering.fma(builder, vector, vector, builder.extract_value(result, r))
+            result = builder.insert_value(result, sums, r)
+        return result
+
+    return total(total, tile), emit
+
+
+@intrinsic
+def store_row_sums(typing: Any, tile: Any, array: Any, i: Any) -> Any:
+    """``array[i + r]`` = the sum of the lanes of row r of a (PANEL × 1) tile."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = lowering.data(context, builder, signature.args[1], values[1])
+        rows = [builder.extract_value(values[0], r) for r in range(tile.rows)]
+        while rows[0].type.count > PANEL:
+            half = rows[0].type.count // 2
+            rows = [builder.fadd(*(lowering.part_of(builder, row, at, half) for at in (0, half))) for row in rows]
+        rows = lowering.transposed(builder, rows)
+        while len(rows) > 1:
+            rows = [builder.fadd(rows[n], rows[n + len(rows) // 2]) for n in range(len(rows) // 2)]
+        lowering.store(builder, rows[0], data, values[2])
+        return context.get_dummy_value()
+
+    return types.void(tile, array, types.int64), emit
+
+
+@intrinsic
+def rotations(typing: Any, tile: Any, z: Any, i: Any) -> Any:
+    """Add products of vectors with themselves rotated: row s, lane l += z[l] · z[(l + s) mod lanes], vector by vector.
+
+    With lanes / 2 + 1 rows these are all products of two numbers of a vector; a square tile of them takes lanes rows.
     """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        left, right = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3))
+        data, result = lowering.data(context, builder, signature.args[1], values[1]), values[0]
+        vectors = [lowering.load(builder, data, values[2], v * tile.lanes) for v in range(tile.vectors)]
+        for s in range(tile.rows):
+            for v, vector in enumerate(vectors):
+                n = s * tile.vectors + v
+                turned = lowering.rotated(builder, vector, s)
+                term = lowering.fma(builder, vector, turned, builder.extract_value(result, n))
+                result = builder.insert_value(result, term, n)
+        return result
 
-        def columns() -> Iterator[list[Any]]:
-            place = values[4]
-            for _ in range(tile.rows):
-                yield [lowering.load(builder, right, place, v * LANES) for v in range(tile.vectors)]
-                place = builder.add(place, values[5])
-
-        return _emit_triangle(builder, tile, values[0], left, values[2], columns())
-
-    return tile(tile, a, types.int64, b, types.int64, types.int64), emit
+    return tile(tile, z, types.int64), emit
 
 
 @intrinsic
 def centred_triangle(typing: Any, tile: Any, a: Any, i: Any, x: Any, j: Any, stride: Any, means: Any, m: Any) -> Any:
-    """Multiply as `triangle` does, columns less their means: row r += Σ_{c ≤ r} A[r, c] (x_c − means[m + c])."""
+    """Lower-triangular product of columns less their means: row r += Σ_{c ≤ r} A[r, c] (x_c - means[m + c]).
+
+    A is packed by columns from ``a[i]``: column c holds its rows c … rows-1. Column c of x is at ``x[j + c * stride]``.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         left, right, centres = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3, 6))
-
-        def columns() -> Iterator[list[Any]]:
-            place = values[4]
-            for c in range(tile.rows):
-                centre = lowering.scalar(builder, centres, values[7], c)
-                vectors = [lowering.load(builder, right, place, v * LANES) for v in range(tile.vectors)]
-                yield [builder.fsub(vector, centre) for vector in vectors]
-                place = builder.add(place, values[5])
-
-        return _emit_triangle(builder, tile, values[0], left, values[2], columns())
+        result, place, packed = values[0], values[4], 0
+        for c in range(tile.rows):
+            centre = lowering.scalar(builder, centres, values[7], c)
+            vectors = [lowering.load(builder, right, place, v * tile.lanes) for v in range(tile.vectors)]
+            vectors = [builder.fsub(vector, centre) for vector in vectors]
+            for r in range(c, tile.rows):
+                factor = lowering.scalar(builder, left, values[2], packed)
+                result = lowering.add_products(builder, tile, result, r, factor, vectors)
+                packed += 1
+            place = builder.add(place, values[5])
+        return result
 
     whole = types.int64
     return tile(tile, a, whole, x, whole, whole, means, whole), emit
@@ -223,18 +323,18 @@ def best(typing: Any, tile: Any, k: Any, scores: Any, labels: Any, i: Any) -> An
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         scores, labels = (lowering.data(context, builder, signature.args[n], values[n]) for n in (2, 3))
-        first = builder.sitofp(values[1], lowering.DOUBLE)
+        first = builder.sitofp(values[1], tile.number)
         for v in range(tile.vectors):
-            top = lowering.load(builder, scores, values[4], v * LANES)
-            label = lowering.load(builder, labels, values[4], v * LANES)
+            top = lowering.load(builder, scores, values[4], v * tile.lanes)
+            label = lowering.load(builder, labels, values[4], v * tile.lanes)
             for r in range(tile.rows):
                 score = builder.extract_value(values[0], r * tile.vectors + v)
                 wins = builder.fcmp_ordered(">", score, top)
                 top = builder.select(wins, score, top)
-                number = builder.fadd(first, ir.Constant(lowering.DOUBLE, float(r)))
+                number = builder.fadd(first, ir.Constant(tile.number, float(r)))
                 label = builder.select(wins, lowering.spread(builder, number), label)
-            lowering.store(builder, top, scores, values[4], v * LANES)
-            lowering.store(builder, label, labels, values[4], v * LANES)
+            lowering.store(builder, top, scores, values[4], v * tile.lanes)
+            lowering.store(builder, label, labels, values[4], v * tile.lanes)
         return context.get_dummy_value()
 
     return types.void(tile, types.int64, scores, labels, types.int64), emit
@@ -242,62 +342,18 @@ def best(typing: Any, tile: Any, k: Any, scores: Any, labels: Any, i: Any) -> An
 
 @intrinsic
 def total(typing: Any, tile: Any) -> Any:
-    """Sum of all numbers in a tile: registers first, then lanes as a balanced tree."""
+    """Sum of all numbers in a tile, in float64: registers first, then lanes as a balanced tree."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        vector = builder.extract_value(values[0], 0)
-        for n in range(1, tile.size):
-            vector = builder.fadd(vector, builder.extract_value(values[0], n))
-        return lowering.sum_of_lanes(builder, vector)
+        vectors: list[Any] = []
+        for n in range(tile.size):
+            vectors += lowering.widened(builder, builder.extract_value(values[0], n))
+        result = vectors[0]
+        for vector in vectors[1:]:
+            result = builder.fadd(result, vector)
+        return lowering.sum_of_lanes(builder, result)
 
     return types.float64(tile), emit
-
-
-@intrinsic
-def turned_rows(
-    typing: Any, rows: Any, listed: Any, i: Any, row_length: Any, d: Any, means: Any, m: Any
-) -> Any:  # fmt: skip
-    """Gather LANES listed rows, LANES features of each from d on, less their means, and transpose them.
-
-    (LANES × 1) tile whose row r holds, in lane j, ``rows[listed[i + j] * row_length + d + r] - means[m + d + r]``.
-    """
-    tile = lowering.Tile(LANES, 1)
-
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        data, places, centres = (lowering.data(context, builder, signature.args[n], values[n]) for n in (0, 1, 5))
-        _, _, i, row_length, d, _, m = values
-        centre = lowering.load(builder, centres, builder.add(m, d))
-        vectors = []
-        for j in range(LANES):
-            row = builder.load(builder.gep(places, [builder.add(i, ir.Constant(lowering.INT64, j))]))
-            place = builder.add(builder.mul(row, row_length), d)
-            vectors.append(builder.fsub(lowering.load(builder, data, place), centre))
-        return cgutils.pack_array(builder, lowering.transposed(builder, vectors), lowering.VECTOR)
-
-    whole = types.int64
-    return tile(rows, listed, whole, whole, whole, means, whole), emit
-
-
-@intrinsic
-def above(typing: Any, tile: Any, threshold: Any) -> Any:
-    """Bit mask of the lanes of a one-register tile that exceed `threshold`."""
-
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        vector = builder.extract_value(values[0], 0)
-        larger = builder.fcmp_ordered(">", vector, lowering.spread(builder, values[1]))
-        return builder.zext(builder.bitcast(larger, ir.IntType(LANES)), lowering.INT64)
-
-    return types.int64(tile, types.float64), emit
-
-
-@intrinsic
-def lowest(typing: Any, mask: Any) -> Any:
-    """Give the number of the lowest bit that is set; `mask` is not 0."""
-
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), emit
 
 
 @intrinsic(prefer_literal=True)
@@ -308,9 +364,9 @@ def gram(
     """Add Σ_p γ_p z_p z_pᵀ to `sums`, lane by lane, where z = (1, x − μ): the moments of orders 0, 1 and 2 at once.
 
     Rows come in groups of GROUP vectors: γ of group g at ``shares[j + g * stride:]``, feature d at
-    ``x[(g * D + d) * GROUP * LANES:]``; μ at ``means[m:]``. Entry (r, c), c ≤ r, of the lower triangle is the vector at
-    ``sums[i + (r (r + 1) / 2 + c) LANES]``. The triangle is cut into runs of rows whose entries fit in registers, each
-    run a loop over the groups.
+    ``x[(g * D + d) * GROUP * lanes:]``; μ at ``means[m:]``. Entry (r, c), c ≤ r, of the lower triangle is the vector at
+    ``sums[i + (r (r + 1) / 2 + c) lanes]``, of float64. The triangle is cut into runs of rows whose entries fit in
+    registers, each run a loop over the groups.
     """
     width = n_features.literal_value + 1
 
@@ -329,24 +385,26 @@ def _emit_gram_run(builder: Any, run: tuple[int, int], width: int, arrays: list[
     sums, shares, x, means = arrays
     _, i, _, j, stride, _, groups, _, m, _ = values
     first, last = run
+    vector = lowering.vector_of(x.type.pointee)
+    lanes = vector.count
     entries = [(r, c) for r in range(first, last) for c in range(r + 1)]
-    offset = first * (first + 1) // 2 * LANES
-    slots = [cgutils.alloca_once(builder, lowering.VECTOR) for _ in entries]
-    for e, slot in enumerate(slots):
-        builder.store(lowering.load(builder, sums, i, offset + e * LANES), slot)
+    slots = [cgutils.alloca_once(builder, vector) for _ in entries]
+    for slot in slots:
+        builder.store(lowering.constant(vector, 0.0), slot)
     centres = [lowering.scalar(builder, means, m, d) for d in range(last - 1)]
     with cgutils.for_range(builder, groups, intp=lowering.INT64) as loop:
         share_place = builder.add(j, builder.mul(loop.index, stride))
-        place = builder.mul(loop.index, ir.Constant(lowering.INT64, (width - 1) * GROUP * LANES))
+        place = builder.mul(loop.index, ir.Constant(lowering.INT64, (width - 1) * GROUP * lanes))
         for v in range(GROUP):
-            share = lowering.load(builder, shares, share_place, v * LANES)
-            z = [lowering.constant(1.0)]
+            share = lowering.load(builder, shares, share_place, v * lanes)
+            z = [lowering.constant(vector, 1.0)]
             for d in range(last - 1):
-                z.append(builder.fsub(lowering.load(builder, x, place, (d * GROUP + v) * LANES), centres[d]))
+                z.append(builder.fsub(lowering.load(builder, x, place, (d * GROUP + v) * lanes), centres[d]))
             scaled = {r: share if r == 0 else builder.fmul(share, z[r]) for r in range(first, last)}
             for (r, c), slot in zip(entries, slots, strict=True):
                 before = builder.load(slot)
                 term = builder.fadd(before, scaled[r]) if c == 0 else lowering.fma(builder, scaled[r], z[c], before)
                 builder.store(term, slot)
+    offset = first * (first + 1) // 2 * lanes
     for e, slot in enumerate(slots):
-        lowering.store(builder, builder.load(slot), sums, i, offset + e * LANES)
+        lowering.add_to(builder, builder.load(slot), sums, i, offset + e * lanes)

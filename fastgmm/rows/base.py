@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from fastgmm.expectation_task import SKIP_BELOW, ExpectationTask, PackedMixture
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
+from fastgmm.precision import arithmetic, trusted
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.sweep import AbstractTask, sweep
 from fastgmm.threads import Team
@@ -19,6 +21,9 @@ from fastgmm.threads import Team
 Floats = NDArray[np.float64]
 Span = tuple[int, NDArray[Any], Floats]
 """First row, C-contiguous rows (n, D) of float64 or float32, and their weights (n,) or an empty array."""
+
+WITHIN = 2.0**20
+"""Largest coordinate in the frame that float32 lanes are trusted with: a fit's own frame keeps them below 2."""
 
 
 class AbstractRows(ABC):
@@ -35,6 +40,8 @@ class AbstractRows(ABC):
     """Least and greatest value of each feature, (D,)."""
     weight: float
     """Sum of the rows' weights."""
+    ordinary: bool = True
+    """Whether weights are none or of a size that float32 holds with its square."""
 
     @abstractmethod
     def spans(self, block: int, blocks: int) -> Iterator[Span]:
@@ -59,5 +66,21 @@ class AbstractRows(ABC):
         frame: Frame | None = None,
     ) -> SufficientStatistics:
         """Return the statistics of all rows; parameters and statistics are in the coordinates of `frame`, or ours."""
-        task = ExpectationTask(PackedMixture(frame or self.frame, parameters), skip_below, given, labels)
-        return task.statistics(self.sweep(task, team), self.weight)
+        mixture = self.packed(parameters, frame)
+        statistics, _ = self.summed(ExpectationTask(mixture, skip_below, given, labels), team)
+        if mixture.real is np.float32 and not trusted(statistics):
+            task = ExpectationTask(replace(mixture, real=np.float64), skip_below, given, labels)
+            statistics, _ = self.summed(task, team)
+        return statistics
+
+    def summed(self, task: ExpectationTask, team: Team) -> tuple[SufficientStatistics, Floats]:
+        """Return a task's statistics of all rows, and the sums that they were unpacked from."""
+        sums = self.sweep(task, team)
+        return task.statistics(sums, self.weight), sums
+
+    def packed(self, parameters: Parameters, frame: Frame | None = None) -> PackedMixture:
+        """Pack a mixture for a pass over these rows, in the arithmetic that resolves it on them."""
+        frame = frame or self.frame
+        inside = np.abs(frame.rows(np.stack([self.low, self.high]))).max() <= WITHIN
+        real = arithmetic(parameters, self.dtype) if self.ordinary and inside else np.float64
+        return PackedMixture(frame, parameters, real)

@@ -15,6 +15,9 @@ from fastgmm.validation import survey
 CHUNK_BYTES = 4 << 20
 """Rows that are not float64 or float32 in C order are converted this many bytes at a time."""
 
+LARGE = 2.0**50
+"""Weights from here on, and below its inverse, are not rounded to float32."""
+
 
 class ArrayRows(AbstractRows):
     """The rows of an array (N, D) that `validation.check_rows` has passed, and of their weights (N,) if any."""
@@ -25,6 +28,8 @@ class ArrayRows(AbstractRows):
         self.n_rows, self.n_features = X.shape
         self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
         self.weight = float(self.n_rows) if sample_weight is None else float(sample_weight.sum())
+        positive = self._weights[self._weights > 0]
+        self.ordinary = not positive.size or bool(positive.max() < LARGE and positive.min() > 1 / LARGE)
         self.low, self.high = survey(X)
         self.frame = Frame.around(self.low, self.high)
 

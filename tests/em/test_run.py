@@ -128,15 +128,15 @@ def test_an_interrupt_carries_the_last_complete_iteration() -> None:
 
 def test_an_interrupt_within_an_iteration_keeps_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, calls = ArrayRows(problems.drawn(MIXTURE, 500)), []
-    expectation = rows.expectation
+    sweep = rows.sweep
 
     def interrupted(*arguments: object) -> object:
         calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return expectation(*arguments)  # type: ignore[arg-type]
+        return sweep(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rows, "expectation", interrupted)
+    monkeypatch.setattr(rows, "sweep", interrupted)
     with pytest.raises(Interrupted) as stop:
         run(rows, START, ENDLESS, TEAM)
     assert same(stop.value.result.parameters, run(ROWS, START, replace(ENDLESS, max_iter=2), TEAM).parameters)

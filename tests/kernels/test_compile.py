@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
 import fastgmm
 from fastgmm.kernels import compile as compiler
+from fastgmm.kernels import target, variants
 
 PATH = str(Path(fastgmm.__file__).parents[1])
 
@@ -41,6 +43,38 @@ for d in map(int, sys.argv[2].split(",")):
     out += [s.sum_w, s.sum_x, s.sum_xx, np.array(s.log_likelihood)]
     out.append(fastgmm.Mixture(p, 1).log_prob(X))
 np.savez(sys.argv[1], *out)
+"""
+
+
+# All kernels that have tiles of float32, and those that have not, by numbers of features; names end in the precision.
+PASSES = """
+import sys, numpy as np, fastgmm
+from fastgmm.em.passes import BoundedPasses
+from fastgmm.rows.memory import ArrayRows
+from fastgmm.threads import Team
+out = {}
+for d in map(int, sys.argv[2].split(",")):
+    rng = np.random.RandomState(d)
+    k, means = 5, 4 * rng.normal(size=(5, d))
+    X = means[rng.randint(k, size=3001)] + rng.normal(size=(3001, d))
+    p = fastgmm.Parameters(np.full(k, 1 / k), means, np.repeat(np.eye(d)[None] * 2, k, axis=0))
+    labels = rng.randint(k, size=len(X)).astype(np.int32)
+    for dtype in (np.float64, np.float32):
+        rows, weights = ArrayRows(X.astype(dtype)), rng.uniform(0.5, 2, len(X))
+        assert rows.packed(rows.frame.enter(p)).real is dtype
+        mixture, team = rows.frame.enter(p), Team(1, "serial")
+        found = {"dense": rows.expectation(mixture, team), "labels": rows.expectation(mixture, team, labels=labels)}
+        found["weighted"] = ArrayRows(X.astype(dtype), weights).expectation(mixture, team)
+        if d > 8:
+            steps = BoundedPasses(rows, k, team)
+            found |= {"bounded %d" % i: steps.expectation(mixture) for i in range(2)}
+            assert steps.evaluated < 0.9
+        for name, s in found.items():
+            assert dtype is np.float64 or (s.origins == s.origins.astype(np.float32)).all()
+            for i, array in enumerate((s.sum_w, s.sum_x, s.sum_xx, np.array(s.log_likelihood))):
+                out["%d %s %d %s" % (d, name, i, np.dtype(dtype))] = array
+    out["%d score float64" % d] = fastgmm.Mixture(p, 1).log_prob(X)
+np.savez(sys.argv[1], **out)
 """
 
 
@@ -191,20 +225,119 @@ def test_processes_that_compile_at_once_are_all_right(tmp_path):
             np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize(
-    "cpu",
-    [
-        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"},
-        {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
-    ],
-    ids=["four lanes", "no fma"],
-)
-def test_other_processors_find_the_same_numbers(tmp_path, cpu):
-    env = environment(os.environ.get("FASTGMM_CACHE_DIR"))
-    here = statistics(tmp_path / "here.npz", "3,16", env)
-    there = statistics(tmp_path / "there.npz", "3,16", env | cpu)
-    for first, second in zip(here, there, strict=True):
-        np.testing.assert_allclose(second, first, rtol=1e-13, atol=1e-13 * np.abs(first).max())
+OTHERS = {
+    "four lanes": {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2"},
+    "eight lanes without compress": {
+        "NUMBA_CPU_NAME": "skylake-avx512",
+        "NUMBA_CPU_FEATURES": "+avx512f,+avx512dq,+avx2,+fma,+avx,+sse4.2,-avx512vl",
+    },
+    "no fma": {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""},
+}
+"""Of these only the first and the last are certain to run anywhere."""
+
+
+def passes(path, features, env):
+    done = subprocess.run(
+        [sys.executable, "-c", PASSES, path, features], env=env, capture_output=True, text=True, timeout=250
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(path) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """What this processor finds."""
+    path = tmp_path_factory.mktemp("here") / "here.npz"
+    return passes(path, "3,20", environment(os.environ.get("FASTGMM_CACHE_DIR")))
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_processors_find_the_same_numbers(tmp_path, here, name):
+    if "+avx512f" in OTHERS[name]["NUMBA_CPU_FEATURES"] and not target.WIDE:
+        pytest.skip("this processor has no AVX-512")
+    env = environment(os.environ.get("FASTGMM_CACHE_DIR")) | OTHERS[name]
+    there = passes(tmp_path / "there.npz", "3,20", env)
+    assert here.keys() == there.keys()
+    for key, first in here.items():
+        close = 2e-6 if key.endswith("float32") else 1e-13
+        np.testing.assert_allclose(there[key], first, rtol=close, atol=close * np.abs(first).max(), err_msg=key)
+
+
+def test_what_the_other_processors_have(tmp_path):
+    """Each stands for a way of compiling that this one may not have."""
+    code = "from fastgmm.kernels.target import *; print(LANES, HAS_FMA, HAS_COMPRESS)"
+    found = {}
+    for name, cpu in OTHERS.items():
+        env = environment(tmp_path) | cpu
+        done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+        found[name] = done.stdout.strip()
+    if target.IS_X86:
+        assert found == {
+            "four lanes": "4 True False",
+            "eight lanes without compress": "8 True False",
+            "no fma": "4 False False",
+        }
+
+
+# --- what a variant is made of ---
+
+LANES = 1
+
+
+@compiler.part
+def outer_part():
+    return LANES + inner_of_it()
+
+
+@compiler.inner_part
+def inner_of_it():
+    return 10 * LANES
+
+
+def lanes_in(result):
+    result[0] = outer_part()
+
+
+@pytest.mark.parametrize("mode", ["serial", "parallel", "python"])
+def test_constants_reach_all_parts_whatever_twins_are_called(mode):
+    """`twins` has a global of that name, too."""
+    result = np.zeros(1, dtype=np.int64)
+    for lanes in (3, 5):
+        compiler.build(lanes_in, (numba.int64[::1],), {"LANES": lanes}, mode)(result)
+        assert result[0] == 11 * lanes
+    assert LANES == outer_part() - 10 == 1
+
+
+def test_constants_of_kernels_reach_plain_python():
+    kernel = variants.expectation_kernel(9, np.dtype(np.float32), np.float32, "python")
+    names = ("LANES", "WIDTH", "REAL")
+    assert [kernel.__globals__[name] for name in names] == [2 * target.LANES, 6 * target.LANES, np.float32]
+
+
+def test_parts_are_marked():
+    assert outer_part.is_part
+    assert not hasattr(outer_part, "is_inner")
+    assert inner_of_it.is_part
+    assert inner_of_it.is_inner
+
+
+def test_values_make_names():
+    values = [1, -3, 1e300, 1e30, 1 - 2.0**-9, 1 - 2.0**-20, np.float32, np.float64, (0, 0), (0, 0, 0)]
+    names = [compiler._value(value) for value in values]
+    assert len(set(names)) == len(values)
+    assert all(f"x{name}".isidentifier() for name in names)
+    assert compiler._value(np.float32) == "float32"
+    assert compiler._value((0, 0)) == "2"
+
+
+def test_variants_of_other_numbers_have_other_names():
+    row = np.dtype(np.float32)
+    for build in (variants.expectation_kernel, variants.bounded_kernel):
+        kernels = [build(17, row, real, "serial") for real in (np.float64, np.float32)]
+        assert len({kernel.__name__ for kernel in kernels}) == 2
+        assert build(17, row, np.float32, "serial") is build(25, row, np.float32, "serial")
+        assert build(17, row, np.float32, "serial") is not build(18, row, np.float32, "serial")
 
 
 # --- the digest ---

@@ -1,58 +1,38 @@
-"""Every instruction compiled, against its twin. Whole numbers are exact with or without fused multiply-adds."""
+"""Every instruction on tiles compiled, against its twin. Whole numbers are exact, fused multiply-adds or not."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from instructions import COMPILED, REALS, Array, assert_same, both, rng, uniform, whole
 from numba import njit
-from numpy.typing import NDArray
 
-from fastgmm.kernels import twins, vector
-from fastgmm.kernels.target import ACCUMULATORS, GROUP, LANES
+from fastgmm.kernels import listed, twins, vector
+from fastgmm.kernels.layout import lanes_of
+from fastgmm.kernels.target import ACCUMULATORS, GROUP, LANES, PANEL
 
-Floats = NDArray[np.float64]
-
-WIDTH = GROUP * LANES
-rng = np.random.default_rng(0)
+ROUNDING = {np.float64: 2.0**-53, np.float32: 2.0**-24}
 
 
-def whole(*shape: int) -> Floats:
-    return rng.integers(-99, 100, shape).astype(np.float64)
+def padded(values: Any, real: Any = np.float64) -> Array:
+    values = np.asarray(values, dtype=real)
+    return np.resize(values, -(-len(values) // lanes_of(real)) * lanes_of(real))
 
 
-def padded(values: Any) -> Floats:
-    values = np.asarray(values, dtype=np.float64)
-    return np.resize(values, -(-len(values) // LANES) * LANES)
-
-
-def both(make: Callable[[Any], Callable[..., Any]], *arguments: Any) -> tuple[list[Any], list[Any]]:
-    """Run a kernel made of compiled instructions and of their twins; return what each left in its arguments."""
-    outcomes = []
-    for kernel in (njit(make(vector)), make(twins)):
-        copies = [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
-        outcomes.append([kernel(*copies), *copies])
-    return outcomes[0], outcomes[1]
-
-
-def assert_same(make: Callable[[Any], Callable[..., Any]], *arguments: Any) -> None:
-    for found, expected in zip(*both(make, *arguments), strict=True):
-        np.testing.assert_array_equal(found, expected)
-
-
-def unary(name: str) -> Callable[[Floats], Floats]:
-    instruction, load, store = getattr(vector, name), vector.load, vector.store
+def unary(name: str, real: Any = np.float64) -> Callable[[Array], Array]:
+    instruction, load, store, lanes = getattr(vector, name), vector.load, vector.store, lanes_of(real)
 
     @njit
     def apply(a, result):
-        for i in range(0, a.size, LANES):
+        for i in range(0, a.size, lanes):
             store(instruction(load(a, i, 0, 1, 1)), result, i, 0)
 
-    def call(a: Floats) -> Floats:
+    def call(a: Array) -> Array:
+        assert a.dtype == real
         result = np.empty_like(a)
         apply(a, result)
         return result
@@ -60,106 +40,152 @@ def unary(name: str) -> Callable[[Floats], Floats]:
     return call
 
 
-def ulps(found: Floats, expected: Floats) -> float:
-    return float(np.max(np.abs(found - expected) / np.spacing(np.abs(expected))))
+def ulps(found: Array, expected: Array) -> float:
+    """Units in the last place of `found`'s kind of number."""
+    spacing = np.spacing(np.abs(expected).astype(found.dtype)).astype(np.float64)
+    return float(np.max(np.abs(found.astype(np.float64) - expected) / spacing))
+
+
+def test_every_instruction_has_its_twin() -> None:
+    instruction = type(vector.load)
+    names = [n for module in (vector, listed) for n, value in vars(module).items() if isinstance(value, instruction)]
+    assert {"load", "add", "gram", "turned_rows", "above"} <= set(names)
+    assert not [name for name in names if not callable(getattr(twins, name, None))]
 
 
 # --- exp and log ---
 
 
-@pytest.fixture(scope="module")
-def exp() -> Callable[[Floats], Floats]:
-    return unary("exp")
+@pytest.fixture(scope="module", params=[np.float64, np.float32], ids=["float64", "float32"])
+def exp(request: pytest.FixtureRequest) -> tuple[Any, twins.Exp, Callable[[Array], Array]]:
+    return (
+        request.param,
+        {np.float64: twins.EXP, np.float32: twins.EXP_SINGLE}[request.param],
+        unary("exp", request.param),
+    )
 
 
 @pytest.fixture(scope="module")
-def log() -> Callable[[Floats], Floats]:
+def log() -> Callable[[Array], Array]:
     return unary("log")
 
 
-def test_exp_is_right_to_two_ulps(exp: Callable[[Floats], Floats]) -> None:
-    x = padded(
-        np.concatenate([np.linspace(-708, 0, 300_000), -rng.uniform(0, 40, 300_000), -np.logspace(-320, 0, 999)])
-    )
-    assert ulps(exp(x), np.exp(x)) <= 2
+Exp = tuple[Any, twins.Exp, Callable[[Array], Array]]
 
 
-def test_exp_at_the_cuts_of_its_range_reduction(exp: Callable[[Floats], Floats]) -> None:
-    cuts = -(np.arange(1021) + 0.5) * math.log(2)
-    x = padded(np.concatenate([np.nextafter(cuts, 0), cuts, np.nextafter(cuts, -np.inf)]))
-    assert ulps(exp(x), np.array([math.exp(value) for value in x])) <= 2
+def test_exp_is_right_to_two_ulps(exp: Exp) -> None:
+    real, how, call = exp
+    pieces = np.linspace(how.smallest, 0, 300_000), -rng.uniform(0, 40, 300_000), -np.logspace(-44, 0, 999)
+    x = padded(np.concatenate(pieces), real)
+    assert ulps(call(x), np.exp(x.astype(np.float64))) <= 2
 
 
-def test_exp_of_nothing_is_exactly_one(exp: Callable[[Floats], Floats]) -> None:
-    np.testing.assert_array_equal(exp(padded([0.0, -0.0])), 1.0)
+def test_exp_at_the_cuts_of_its_range_reduction(exp: Exp) -> None:
+    real, how, call = exp
+    cuts = -np.arange(0.5, -how.smallest / math.log(2) - 0.5, dtype=np.float64) * math.log(2)
+    cuts = cuts.astype(real)
+    x = padded(np.concatenate([np.nextafter(cuts, real(0)), cuts, np.nextafter(cuts, real(-np.inf))]), real)
+    assert ulps(call(x), np.array([math.exp(value) for value in x])) <= 2
 
 
-def test_exp_flushes_to_zero(exp: Callable[[Floats], Floats]) -> None:
-    x = padded([-np.inf, -1e308, -745.0, -720.0, np.nextafter(-708.0, -np.inf), np.nan])
-    np.testing.assert_array_equal(exp(x), 0.0)
+def test_exp_of_nothing_is_exactly_one(exp: Exp) -> None:
+    real, _, call = exp
+    np.testing.assert_array_equal(call(padded([0.0, -0.0], real)), 1.0)
+
+
+def test_exp_flushes_to_zero(exp: Exp) -> None:
+    real, how, call = exp
+    low = real(how.smallest)
+    beyond = [-np.inf, np.finfo(real).min, 2 * low, 1.02 * low, np.nextafter(low, real(-np.inf)), np.nan]
+    x = padded(beyond, real)
+    np.testing.assert_array_equal(call(x), 0.0)
     np.testing.assert_array_equal(twins.exp(x[~np.isnan(x)]), 0.0)
-    assert exp(padded([-708.0]))[0] == pytest.approx(math.exp(-708.0), rel=1e-15)
+    last = math.exp(how.smallest)
+    assert last > np.finfo(real).smallest_normal
+    for found in (call(padded([low], real)), twins.exp(padded([low], real))):
+        assert found[0] == pytest.approx(last, rel=4 * ROUNDING[real])
 
 
-def test_exp_keeps_order(exp: Callable[[Floats], Floats]) -> None:
-    x = padded(np.sort(-rng.uniform(0, 1, 100_000)))
-    assert (np.diff(exp(x[:100_000])) >= -np.spacing(1.0)).all()
+def test_exp_keeps_order(exp: Exp) -> None:
+    real, _, call = exp
+    x = padded(np.sort(-rng.uniform(0, 1, 100_000)), real)
+    assert (np.diff(call(x[:100_000])) >= -np.spacing(real(1.0))).all()
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 6), (-300, 0), (-1e-3, 1e-3), (-12, 0)])
-def test_log_is_right_to_two_ulps(log: Callable[[Floats], Floats], low: float, high: float) -> None:
+def test_log_is_right_to_two_ulps(log: Callable[[Array], Array], low: float, high: float) -> None:
     x = padded(10.0 ** np.linspace(low, high, 200_000))
     x[x == 1.0] = 2.0
     assert ulps(log(x), np.log(x)) <= 2
 
 
-def test_log_next_to_one_and_at_the_cut_of_its_mantissa(log: Callable[[Floats], Floats]) -> None:
+def test_log_next_to_one_and_at_the_cut_of_its_mantissa(log: Callable[[Array], Array]) -> None:
     cuts = np.array([1.0, math.sqrt(0.5), math.sqrt(2.0), 2.0, 0.5, 1e6])
     x = padded(np.concatenate([np.nextafter(cuts, 0), np.nextafter(cuts, np.inf)]))
     assert ulps(log(x), np.array([math.log(value) for value in x])) <= 2
     np.testing.assert_array_equal(log(padded([1.0])), 0.0)
 
 
-def test_twins_of_exp_and_log(exp: Callable[[Floats], Floats], log: Callable[[Floats], Floats]) -> None:
-    x = padded(-rng.uniform(0, 700, 10_000))
-    np.testing.assert_allclose(exp(x), twins.exp(x), rtol=5e-16)
-    np.testing.assert_allclose(log(-x + 1), twins.log(-x + 1), rtol=5e-16)
+def test_twin_of_exp(exp: Exp) -> None:
+    real, how, call = exp
+    x = padded(-rng.uniform(0, -how.smallest, 10_000), real)
+    assert twins.exp(x).dtype == real
+    np.testing.assert_allclose(call(x), twins.exp(x), rtol=5 * ROUNDING[real])
+
+
+def test_twin_of_log(log: Callable[[Array], Array]) -> None:
+    x = padded(rng.uniform(1, 700, 10_000))
+    np.testing.assert_allclose(log(x), twins.log(x), rtol=5e-16)
+
+
+@REALS
+def test_sqrt_is_correctly_rounded(real: Any) -> None:
+    x = padded(np.concatenate([[0.0, 1.0, 4.0, np.inf], 10.0 ** rng.uniform(-30, 30, 1000)]), real)
+    np.testing.assert_array_equal(unary("sqrt", real)(x), np.sqrt(x))
+    np.testing.assert_array_equal(twins.sqrt(x), np.sqrt(x))
 
 
 # --- element by element ---
 
-SPECIAL = padded([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, 1e300, -1e300, 5e-324, 2.5, -7.0])
 
-
+@REALS
 @pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "larger", "smaller", "kept"])
-def test_binary_instructions(name: str) -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
+def test_binary_instructions(name: str, real: Any) -> None:
+    lanes = lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
         instruction, load, store = getattr(source, name), source.load, source.store
 
         def kernel(a, b, result):
-            for i in range(0, a.size, LANES):
+            for i in range(0, a.size, lanes):
                 store(instruction(load(a, i, 0, 1, 1), load(b, i, 0, 1, 1)), result, i, 0)
 
         return kernel
 
-    pairs = np.stack(np.meshgrid(SPECIAL, SPECIAL)).reshape(2, -1)
-    a, b = np.hstack([pairs, rng.standard_normal((2, 10 * LANES))])
+    limits = np.finfo(real)
+    special = padded([0, -0.0, 1, -1, np.inf, -np.inf, limits.max, limits.min, limits.tiny, 2.5, -7], real)
+    pairs = np.stack(np.meshgrid(special, special)).reshape(2, -1)
+    a, b = np.hstack([pairs, rng.standard_normal((2, 10 * lanes)).astype(real)])
     with np.errstate(all="ignore"):
         assert_same(make, a, b, np.empty_like(a))
 
 
-def test_comparisons_keep_the_second_beside_nan() -> None:
+@REALS
+def test_comparisons_keep_the_second_beside_nan(real: Any) -> None:
+    lanes = lanes_of(real)
+
     def kernel(a, b, result):
         vector.store(vector.smaller(vector.load(a, 0, 0, 1, 1), vector.load(b, 0, 0, 1, 1)), result, 0, 0)
-        vector.store(vector.larger(vector.load(a, 0, 0, 1, 1), vector.load(b, 0, 0, 1, 1)), result, LANES, 0)
+        vector.store(vector.larger(vector.load(a, 0, 0, 1, 1), vector.load(b, 0, 0, 1, 1)), result, lanes, 0)
 
-    result = np.empty(2 * LANES)
-    njit(kernel)(np.full(LANES, np.nan), np.full(LANES, 3.0), result)
+    result = np.empty(2 * lanes, dtype=real)
+    njit(kernel)(np.full(lanes, np.nan, dtype=real), np.full(lanes, 3.0, dtype=real), result)
     np.testing.assert_array_equal(result, 3.0)
 
 
-def test_multiply_add() -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
+@REALS
+def test_multiply_add(real: Any) -> None:
+    def make(source: Any) -> Callable[..., None]:
         multiply_add, load, store = source.multiply_add, source.load, source.store
 
         def kernel(a, b, c, result):
@@ -167,155 +193,319 @@ def test_multiply_add() -> None:
 
         return kernel
 
-    assert_same(make, whole(3 * LANES), whole(3 * LANES), whole(3 * LANES), np.empty(3 * LANES))
+    size = 3 * lanes_of(real)
+    assert_same(make, *[whole(size, real=real) for _ in range(3)], np.empty(size, dtype=real))
 
 
 # --- memory ---
 
 
-@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (1, 3), (3, 2), (LANES, GROUP)])
-def test_load_and_store_with_strides(rows: int, vectors: int) -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
+@REALS
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (1, 3), (3, 2), (PANEL, GROUP)])
+def test_load_and_store_with_strides(rows: int, vectors: int, real: Any) -> None:
+    def make(source: Any) -> Callable[..., None]:
         load, store = source.load, source.store
 
         def kernel(a, b):
-            store(load(a, 5, 31, rows, vectors), b, 3, 40)
+            store(load(a, 5, 31, rows, vectors), b, 3, 60)
 
         return kernel
 
-    assert_same(make, whole(31 * rows + 5 + WIDTH), np.full(40 * rows + 3 + WIDTH, -1.0))
+    width = GROUP * lanes_of(real)
+    source = whole(31 * rows + 5 + width, real=real)
+    found = assert_same(make, source, np.full(60 * rows + 3 + width, -1, dtype=real))[-1]
+    size = vectors * lanes_of(real)
+    for r in range(rows):
+        np.testing.assert_array_equal(found[3 + 60 * r :][:size], source[5 + 31 * r :][:size])
 
 
-def test_spread_and_zeros() -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
+@REALS
+def test_sizes_of_tiles_may_be_lengths_of_tuples(real: Any) -> None:
+    three, two = (0, 0, 0), (0, 0)
+
+    def make(source: Any) -> Callable[..., None]:
+        load, store, zeros, add, spread = source.load, source.store, source.zeros, source.add, source.spread
+
+        def kernel(a, value, b, rows, vectors):
+            store(add(zeros(real, rows, vectors), load(a, 1, 40, rows, vectors)), b, 0, 40)
+            store(spread(value, vectors), b, 120, 0)
+
+        return kernel
+
+    found = assert_same(make, whole(120, real=real), real(2.5), np.zeros(160, dtype=real), three, two)
+    assert (found[3] != 0).sum() > 2 * lanes_of(real)
+
+
+@REALS
+def test_spread_and_zeros(real: Any) -> None:
+    lanes = lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
         spread, zeros, store = source.spread, source.zeros, source.store
 
         def kernel(value, b):
             store(spread(value, 2), b, 0, 0)
-            store(zeros(3, 1), b, 2 * LANES, LANES)
+            store(zeros(real, 3, 1), b, 2 * lanes, lanes)
 
         return kernel
 
-    assert_same(make, 2.5, np.full(6 * LANES, -1.0))
+    found = assert_same(make, real(2.5), np.full(6 * lanes, -1, dtype=real))[-1]
+    np.testing.assert_array_equal(found, np.repeat([2.5, 0.0, -1.0], [2 * lanes, 3 * lanes, lanes]))
 
 
-@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (LANES, GROUP)])
-def test_column_outer_and_squares(rows: int, vectors: int) -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
+def test_numbers_of_python_are_float64() -> None:
+    def make(source: Any) -> Callable[..., None]:
+        spread, store = source.spread, source.store
+
+        def kernel(b):
+            store(spread(0.1, 1), b, 0, 0)
+
+        return kernel
+
+    assert_same(make, np.zeros(LANES))
+
+
+@REALS
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (2, 3)])
+def test_widen_keeps_the_order(rows: int, vectors: int, real: Any) -> None:
+    width = vectors * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
+        load, store, widen = source.load, source.store, source.widen
+
+        def kernel(a, b):
+            store(widen(load(a, 1, width, rows, vectors)), b, 2, width + 1)
+
+        return kernel
+
+    source = uniform(1 + rows * width, real=real)
+    found = assert_same(make, source, np.zeros(2 + rows * (width + 1)))[-1]
+    np.testing.assert_array_equal(found[2 : 2 + width], source[1 : 1 + width].astype(np.float64))
+
+
+@REALS
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (PANEL, GROUP)])
+def test_accumulate_adds_in_float64(rows: int, vectors: int, real: Any) -> None:
+    width = vectors * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
+        load, accumulate = source.load, source.accumulate
+
+        def kernel(a, sums):
+            accumulate(load(a, 0, width, rows, vectors), sums, 3, width + 5)
+
+        return kernel
+
+    sums = whole(3 + rows * (width + 5)) + 2.0**40  # beyond what float32 adds to
+    found = assert_same(make, uniform(rows * width, real=real), sums)[-1]
+    assert (found != sums).sum() == rows * width
+
+
+@REALS
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (PANEL, GROUP)])
+def test_column_outer_and_squares(rows: int, vectors: int, real: Any) -> None:
+    width = GROUP * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
         column, outer, squares, load, store = source.column, source.outer, source.squares, source.load, source.store
         zeros = source.zeros
 
         def kernel(a, b, tiles, sums):
-            tile = column(zeros(rows, vectors), a, 2)
-            store(tile, tiles, 0, WIDTH)
+            tile = column(zeros(real, rows, vectors), a, 2)
+            store(tile, tiles, 0, width)
             tile = outer(tile, a, 7, b, 1)
-            store(tile, tiles, rows * WIDTH, WIDTH)
+            store(tile, tiles, rows * width, width)
             store(squares(load(b, 0, 0, 1, vectors), tile), sums, 0, 0)
 
         return kernel
 
-    assert_same(make, whole(rows + 7), whole(WIDTH + 1), np.zeros(2 * rows * WIDTH), np.zeros(WIDTH))
+    tiles, sums = np.zeros(2 * rows * width, dtype=real), np.zeros(width, dtype=real)
+    assert_same(make, whole(rows + 7, real=real), whole(width + 1, real=real), tiles, sums)
 
 
-@pytest.mark.parametrize("rows", range(1, LANES + 1))
-def test_triangle(rows: int) -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
-        triangle, load, store = source.triangle, source.load, source.store
+# --- products ---
 
-        def kernel(a, b, tiles):
-            store(triangle(load(tiles, 0, WIDTH, rows, GROUP), a, 1, b, 2, WIDTH + 1), tiles, 0, WIDTH)
+
+@REALS
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (PANEL, GROUP)])
+def test_centred_outer(rows: int, vectors: int, real: Any) -> None:
+    width = vectors * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
+        centred_outer, load, store = source.centred_outer, source.load, source.store
+
+        def kernel(tiles, a, x, means):
+            tile = load(tiles, 0, width, rows, vectors)
+            store(centred_outer(tile, a, 2, x, 3, means, 1), tiles, 0, width)
 
         return kernel
 
-    packed, b, tile = whole(1 + rows * (rows + 1) // 2), whole(2 + rows * (WIDTH + 1)), whole(rows, WIDTH)
-    assert_same(make, packed, b, tile.ravel())
-    matrix = np.zeros((rows, rows))
+    tile, a, x, means = (whole(size, real=real) for size in (rows * width, 2 + rows, 3 + width, 2))
+    found = assert_same(make, tile, a, x, means)[1]
+    np.testing.assert_array_equal(
+        found.reshape(rows, width), tile.reshape(rows, width) + np.outer(a[2:], x[3:] - means[1])
+    )
+
+
+@REALS
+@pytest.mark.parametrize("skip", range(GROUP))
+def test_outer_rows(skip: int, real: Any) -> None:
+    width, stride = GROUP * lanes_of(real), 21
+
+    def make(source: Any) -> Callable[..., None]:
+        outer_rows, load, store = source.outer_rows, source.load, source.store
+
+        def kernel(tiles, a, b):
+            store(outer_rows(load(tiles, 0, width, PANEL, GROUP), a, 2, stride, b, 3, skip), tiles, 0, width)
+
+        return kernel
+
+    tile, a, b = whole(PANEL * width, real=real), whole(2 + PANEL * stride, real=real), whole(3 + width, real=real)
+    found = assert_same(make, tile, a, b)[1].reshape(PANEL, width)
+    expected = tile.reshape(PANEL, width).copy()
+    expected[:, skip * lanes_of(real) :] += np.outer(a[2::stride][:PANEL], b[3 + skip * lanes_of(real) :])
+    np.testing.assert_array_equal(found, expected)
+
+
+@REALS
+@pytest.mark.parametrize("vectors", [1, 2, 3])
+def test_row_squares_and_their_sums(vectors: int, real: Any) -> None:
+    lanes = lanes_of(real)
+    width = vectors * lanes
+
+    def make(source: Any) -> Callable[..., None]:
+        row_squares, store_row_sums, load = source.row_squares, source.store_row_sums, source.load
+
+        def kernel(tiles, sums, result):
+            squares = row_squares(load(sums, 0, lanes, PANEL, 1), load(tiles, 0, width, PANEL, vectors))
+            store_row_sums(squares, result, 5)
+
+        return kernel
+
+    tile, sums = whole(PANEL, width, real=real), whole(PANEL, lanes, real=real)
+    found = assert_same(make, tile.ravel(), sums.ravel(), np.full(PANEL + 7, -1, dtype=real))[-1]
+    np.testing.assert_array_equal(found[5:-2], (tile * tile).sum(axis=1) + sums.sum(axis=1))
+    np.testing.assert_array_equal(found[[0, 1, 2, 3, 4, -2, -1]], -1)
+
+
+@REALS
+@pytest.mark.parametrize("vectors", [1, 2])
+def test_rotations(vectors: int, real: Any) -> None:
+    lanes = lanes_of(real)
+    width, rows = vectors * lanes, lanes // 2 + 1
+
+    def make(source: Any) -> Callable[..., None]:
+        rotations, load, store = source.rotations, source.load, source.store
+
+        def kernel(tiles, z):
+            store(rotations(load(tiles, 0, width, rows, vectors), z, 3), tiles, 0, width)
+
+        return kernel
+
+    tile, z = whole(rows * width, real=real), whole(3 + width, real=real)
+    found = (assert_same(make, tile, z)[1] - tile).reshape(rows, vectors, lanes)
+    for v in range(vectors):
+        mine = z[3 + v * lanes :][:lanes]
+        every = {(lane, (lane + s) % lanes): found[s, v, lane] for s in range(rows) for lane in range(lanes)}
+        assert {(min(pair), max(pair)) for pair in every} == {(a, b) for b in range(lanes) for a in range(b + 1)}
+        assert all(value == mine[a] * mine[b] for (a, b), value in every.items())
+
+
+@REALS
+@pytest.mark.parametrize("rows", range(1, PANEL + 1))
+def test_centred_triangle(rows: int, real: Any) -> None:
+    width = GROUP * lanes_of(real)
+    stride = width + 1
+
+    def make(source: Any) -> Callable[..., None]:
+        centred_triangle, load, store = source.centred_triangle, source.load, source.store
+
+        def kernel(a, x, means, tiles):
+            tile = load(tiles, 0, width, rows, GROUP)
+            store(centred_triangle(tile, a, 1, x, 2, stride, means, 3), tiles, 0, width)
+
+        return kernel
+
+    packed, x = whole(1 + rows * (rows + 1) // 2, real=real), whole(2 + rows * stride, real=real)
+    means, tile = whole(3 + rows, real=real), whole(rows, width, real=real)
+    found = assert_same(make, packed, x, means, tile.ravel())[-1].reshape(rows, width)
+    matrix = np.zeros((rows, rows), dtype=real)
     matrix.T[np.triu_indices(rows)] = packed[1:]
-    found = both(make, packed, b, tile.ravel())[0][-1].reshape(rows, WIDTH)
-    vectors = np.array([b[2 + c * (WIDTH + 1) :][:WIDTH] for c in range(rows)])
-    np.testing.assert_array_equal(found, tile + matrix @ vectors)
+    vectors = np.array([x[2 + c * stride :][:width] for c in range(rows)])
+    np.testing.assert_array_equal(found, tile + matrix @ (vectors - means[3:, None]))
 
 
-def test_outer_and_triangle_of_real_numbers() -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
-        triangle, outer, load, store = source.triangle, source.outer, source.load, source.store
+@REALS
+def test_products_of_real_numbers(real: Any) -> None:
+    width = GROUP * lanes_of(real)
 
-        def kernel(a, b, tiles):
-            tile = triangle(load(tiles, 0, WIDTH, LANES, GROUP), a, 0, b, 0, WIDTH)
-            store(outer(tile, a, 0, b, 0), tiles, 0, WIDTH)
+    def make(source: Any) -> Callable[..., None]:
+        centred_triangle, outer, load, store = source.centred_triangle, source.outer, source.load, source.store
+
+        def kernel(a, b, means, tiles):
+            tile = centred_triangle(load(tiles, 0, width, PANEL, GROUP), a, 0, b, 0, width, means, 0)
+            store(outer(tile, a, 0, b, 0), tiles, 0, width)
 
         return kernel
 
-    arguments = rng.uniform(1, 2, LANES * LANES), rng.uniform(1, 2, LANES * WIDTH), rng.uniform(1, 2, LANES * WIDTH)
-    found, expected = both(make, *arguments)
-    np.testing.assert_allclose(found[-1], expected[-1], rtol=1e-15 * LANES)
+    a, b, means, tiles = (uniform(size, real=real) for size in (PANEL * PANEL, PANEL * width, PANEL, PANEL * width))
+    found, expected = both(make, a, b, -means, tiles)
+    np.testing.assert_allclose(found[-1], expected[-1], rtol=8 * ROUNDING[real] * PANEL)
 
 
-# --- reductions and masks ---
+# --- reductions ---
 
 
-def test_best_takes_the_lowest_of_equals() -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
+@REALS
+def test_best_takes_the_lowest_of_equals(real: Any) -> None:
+    width = GROUP * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
         best, load = source.best, source.load
 
         def kernel(tiles, k, scores, labels):
-            best(load(tiles, 0, WIDTH, LANES, GROUP), k, scores, labels, 4)
+            best(load(tiles, 0, width, PANEL, GROUP), k, scores, labels, 4)
 
         return kernel
 
-    tiles = rng.integers(0, 3, (LANES, WIDTH)).astype(np.float64)
-    scores, labels = np.full(WIDTH + 4, -np.inf), np.full(WIDTH + 4, -1.0)
-    assert_same(make, tiles.ravel(), 40, scores, labels)
-    _, _, _, top, winners = both(make, tiles.ravel(), 40, scores, labels)[0]
+    tiles = rng.integers(0, 3, (PANEL, width)).astype(real)
+    scores, labels = np.full(width + 4, -np.inf, dtype=real), np.full(width + 4, -1, dtype=real)
+    _, _, _, top, winners = assert_same(make, tiles.ravel(), 40, scores, labels)
     np.testing.assert_array_equal(winners[4:], 40 + tiles.argmax(axis=0))
     np.testing.assert_array_equal(top[4:], tiles.max(axis=0))
     standing = scores.copy()
     standing[4:] = tiles.max(axis=0)
-    assert (both(make, tiles.ravel(), 40, standing, labels)[0][-1] == -1.0).all()
+    assert (assert_same(make, tiles.ravel(), 40, standing, labels)[-1] == -1.0).all()
 
 
-@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (1, GROUP), (LANES, GROUP)])
-def test_total(rows: int, vectors: int) -> None:
-    def make(source: ModuleType) -> Callable[..., float]:
+@REALS
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (1, GROUP), (PANEL, GROUP)])
+def test_total_is_of_float64(rows: int, vectors: int, real: Any) -> None:
+    width = vectors * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., float]:
         total, load = source.total, source.load
 
         def kernel(a):
-            return total(load(a, 0, vectors * LANES, rows, vectors))
+            return total(load(a, 0, width, rows, vectors))
 
         return kernel
 
-    assert_same(make, whole(rows * vectors * LANES))
-    a = rng.uniform(1, 2, rows * vectors * LANES)
-    found, _ = both(make, a)
-    assert found[0] == pytest.approx(math.fsum(a), rel=1e-15)
+    assert_same(make, whole(rows * width, real=real))
+    far = uniform(rows * width, real=real)
+    far[-1] = 2.0**30
+    found, _ = both(make, far)
+    assert found[0] == pytest.approx(math.fsum(far), rel=1e-15)
 
 
-def test_masks_of_every_pattern() -> None:
-    def make(source: ModuleType) -> Callable[..., int]:
-        above, lowest, load = source.above, source.lowest, source.load
-
-        def kernel(a, threshold, lanes):
-            mask = above(load(a, 0, 0, 1, 1), threshold)
-            lanes[0] = lowest(mask) if mask != 0 else -1
-            return mask
-
-        return kernel
-
-    kernel = njit(make(vector))
-    for pattern in range(1 << LANES):
-        a = np.array([float(pattern >> lane & 1) for lane in range(LANES)])
-        lane = np.empty(1, dtype=np.int64)
-        assert kernel(a, 0.0, lane) == pattern
-        assert lane[0] == (pattern & -pattern).bit_length() - 1
-    assert_same(make, np.where(np.arange(LANES) == 1, np.nan, 2.0), 1.0, np.empty(1, dtype=np.int64))
-    assert kernel(np.ones(LANES), 1.0, np.empty(1, dtype=np.int64)) == 0
-
-
+@REALS
 @pytest.mark.parametrize("n_features", range(1, 9))
-def test_gram(n_features: int) -> None:
-    stride = 2 * GROUP * LANES
+def test_gram(n_features: int, real: Any) -> None:
+    lanes = lanes_of(real)
+    width = GROUP * lanes
+    stride = 2 * width
 
-    def make(source: ModuleType) -> Callable[..., None]:
+    def make(source: Any) -> Callable[..., None]:
         gram = source.gram
 
         def kernel(sums, shares, x, means, n):
@@ -324,9 +514,15 @@ def test_gram(n_features: int) -> None:
         return kernel
 
     entries = (n_features + 1) * (n_features + 2) // 2
-    arguments = whole(3 + entries * LANES), whole(2 + 5 * stride), whole(n_features * 5 * GROUP * LANES), whole(9)
-    assert_same(make, *arguments, 4)
-    assert_same(make, *arguments, 0)
+    sums, shares = whole(3 + entries * lanes), whole(2 + 5 * stride, real=real)
+    x, means = whole(n_features * 5 * width, real=real), whole(9, real=real)
+    found = assert_same(make, sums, shares, x, means, 4)[1]
+    assert_same(make, sums, shares, x, means, 0)
+    share = shares[2:].reshape(-1, stride)[:4, :width].ravel()
+    columns = x.reshape(5, n_features, width)[:4].swapaxes(0, 1).reshape(n_features, -1)
+    z = np.vstack([np.ones(columns.shape[1]), columns - means[1 : 1 + n_features, None]])
+    moments = ((share * z) @ z.T)[np.tril_indices(n_features + 1)]
+    np.testing.assert_array_equal((found - sums)[3:].reshape(-1, lanes).sum(axis=1), moments)
 
 
 @pytest.mark.parametrize("budget", [1, 4, 12, ACCUMULATORS, 24, 1000])
@@ -338,28 +534,15 @@ def test_gram_rows_are_a_partition_within_the_budget(width: int, budget: int) ->
         assert last == first + 1 or sum(range(first + 1, last + 1)) <= budget
 
 
-def test_float32_arrays_are_widened_and_rounded() -> None:
-    load, store = vector.load, vector.store
+def test_a_tile_has_the_numbers_of_its_array() -> None:
+    load, multiply, store = COMPILED.load, COMPILED.multiply, COMPILED.store
 
     @njit
-    def copy(a, result):
-        store(load(a, 1, LANES, 2, 1), result, 2, LANES)
+    def square(a, result):
+        store(multiply(load(a, 0, 0, 1, 1), load(a, 0, 0, 1, 1)), result, 0, 0)
 
-    a = np.linspace(-1, 1, 2 * LANES + 2)
-    for source, target in ((np.float32, np.float64), (np.float64, np.float32)):
-        result = np.zeros(2 * LANES + 2, dtype=target)
-        copy(a.astype(source), result)
-        np.testing.assert_array_equal(result[2:], a.astype(source)[1:-1].astype(target))
-
-
-def test_turned_rows() -> None:
-    def make(source: ModuleType) -> Callable[..., None]:
-        turned_rows, store = source.turned_rows, source.store
-
-        def kernel(rows, listed, means, result):
-            store(turned_rows(rows, listed, 1, 3 * LANES, LANES, means, 2), result, 0, LANES)
-
-        return kernel
-
-    listed = np.random.default_rng(0).integers(0, 5, LANES + 1)
-    assert_same(make, whole(5 * 3 * LANES), listed, whole(2 * LANES + 2), np.empty(LANES * LANES))
+    for real in (np.float64, np.float32):
+        a = uniform(2 * LANES, real=real)
+        result = np.zeros(2 * LANES, dtype=real)
+        square(a, result)
+        np.testing.assert_array_equal(result[: lanes_of(real)], (a * a)[: lanes_of(real)])

@@ -1,0 +1,65 @@
+"""Precision: whether float32 lanes resolve a mixture, or its pass must be computed in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastgmm.parameters import Parameters
+from fastgmm.statistics import SufficientStatistics
+
+CORRELATED = 2.0**7
+"""Largest growth of a rounding on its way through a whitener, max_i Σ_j |W_ij| σ_j, that float32 is trusted with.
+
+Its square, times a rounding of 2⁻²⁴, is the relative error of a covariance's smallest eigenvalue: 0.001.
+"""
+
+REMOTE = 2.0**14
+"""Largest |mean| in standard deviations of the component: means are rounded to 2⁻²⁴ of their size."""
+
+RANGE = 2.0**40
+"""Largest ratio between the frame's unit and a standard deviation, either way; squares stay far from overflow."""
+
+
+def arithmetic(parameters: Parameters, rows: Any) -> Any:
+    """Return ``np.float32`` or ``np.float64``: the numbers to compute a pass with.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        In the coordinates of the rows' frame.
+    rows : dtype
+        Of the rows: only float32 rows are computed with in float32.
+    """
+    return np.float32 if np.dtype(rows) == np.float32 and resolved(parameters) else np.float64
+
+
+def resolved(parameters: Parameters) -> bool:
+    """Return whether every component is round and near enough for float32, in the frame's coordinates."""
+    deviations = np.sqrt(np.diagonal(parameters.covariances, axis1=1, axis2=2))
+    if not ((deviations > 1 / RANGE) & (deviations < RANGE)).all():
+        return False
+    remote = np.abs(parameters.means) / deviations
+    growth = np.einsum("kij,kj->ki", np.abs(parameters.whiteners), deviations)
+    return bool(remote.max() <= REMOTE and growth.max() <= CORRELATED)
+
+
+def trusted(statistics: SufficientStatistics) -> bool:
+    """Return whether sums that were formed in float32 tell the shapes of their components.
+
+    They do not where a feature's variance given the others is less than CORRELATED⁻² of its variance: what float32 says
+    of it then is rounding. A pass under round components may find such ones.
+    """
+    counts = np.maximum(statistics.sum_w, np.finfo(np.float64).tiny)
+    shift = statistics.sum_x / counts[:, None]
+    covariances = statistics.sum_xx / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    if not (variances > 0).all():
+        return False
+    deviations = np.sqrt(variances)
+    try:
+        factors = np.linalg.cholesky(covariances / (deviations[:, :, None] * deviations[:, None, :]))
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.diagonal(factors, axis1=1, axis2=2).min() >= 1 / CORRELATED)
