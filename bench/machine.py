@@ -9,7 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("fastgmm", "numba", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal")
+LIBRARIES = (
+    "fastgmm", "numba", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal", "gmmx", "jax",
+    "opencv-contrib-python", "opencv-contrib-python-headless",
+)  # fmt: skip
 
 
 def describe() -> dict[str, Any]:

@@ -14,20 +14,10 @@ from typing import Any
 import numpy as np
 
 from bench.cases import Case
+from bench.plan import Plan
 from bench.worker import PeerError, Worker
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to measure: which number of iterations, how often, with how many threads, on how much of the rows."""
-
-    iterations: tuple[int, int] = (2, 7)
-    rounds: int = 5
-    threads: int = 2
-    scale: float = 1.0
-    timeout: float = 1800.0
 
 
 @dataclass
@@ -64,7 +54,7 @@ def measure(case: Case, names: Sequence[str], plan: Plan) -> list[dict[str, Any]
     """Measure the peers on the case; return one row for each, also for those that are missing or fail."""
     with tempfile.TemporaryDirectory(prefix="fastgmm-bench-") as folder:
         rows, start = Path(folder, "rows.npy"), Path(folder, "start.npz")
-        shape = _write(case, plan.scale, rows, start)
+        shape = write(case, plan.scale, rows, start)
         records = [Record(name) for name in names]
         with ExitStack() as stack:
             workers = [stack.enter_context(Worker(n, rows, start, plan.threads, plan.timeout)) for n in names]
@@ -83,7 +73,7 @@ def measure(case: Case, names: Sequence[str], plan: Plan) -> list[dict[str, Any]
     return [{**common, "peer": record.peer, **record.row()} for record in records]
 
 
-def _write(case: Case, scale: float, rows: Path, start: Path) -> tuple[int, ...]:
+def write(case: Case, scale: float, rows: Path, start: Path) -> tuple[int, ...]:
     """Write rows and start for the workers; nothing of them stays in this process."""
     X = case.rows(scale)
     np.save(rows, X)
@@ -99,7 +89,9 @@ def _rounds(case: Case, pairs: list[tuple[Worker, Record]], plan: Plan) -> None:
         _attempt(case, worker, record, _first, "first call")
     for i in range(plan.rounds):
         for worker, record in pairs:
-            _attempt(case, worker, record, lambda w, r: _round(w, r, plan.iterations), f"round {i + 1}/{plan.rounds}")
+            if not record.rounds or worker.spent <= plan.patience:
+                what = f"round {i + 1}/{plan.rounds}"
+                _attempt(case, worker, record, lambda w, r: _round(w, r, plan.iterations), what)
     for worker, record in pairs:
         _attempt(case, worker, record, lambda w, r: r.facts.update(w.finish()), "finished")
 

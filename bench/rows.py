@@ -7,23 +7,23 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SEPARATION = 3.0  # median distance from a mean to its nearest other; a component's geometric mean deviation is about 1
+SEPARATION = 3.0  # a component's geometric mean deviation is about 1
 VARIANCES = (0.3, 3.0)  # principal variances are log-uniform here: condition number at most 10
 GREY_LEVEL = 1.0 / 255.0
 PATCH = 8
 STRIDE = 2
 
 
-def mixture(n_samples: int, n_features: int, n_components: int, seed: int) -> Floats:
-    """Draw rows (N, D) from a random mixture with rotated, non-spherical covariances and moderate overlap.
+def mixture(n_samples: int, n_features: int, n_components: int, seed: int, separation: float = SEPARATION) -> Floats:
+    """Draw rows (N, D) from a random mixture with rotated, non-spherical covariances and, by default, moderate overlap.
 
-    Random means are scaled so that the median distance to the nearest other mean is `SEPARATION`. In few dimensions
+    Random means are scaled so that the median distance to the nearest other mean is `separation`. In few dimensions
     neighbours overlap; in many, the different shapes of the covariances tell components apart as well.
     """
     rng = np.random.default_rng(seed)
     weights = rng.uniform(0.5, 1.5, n_components)
     means = rng.standard_normal((n_components, n_features))
-    means *= SEPARATION / np.median(_nearest(means))
+    means *= separation / np.median(_nearest(means))
     labels = rng.choice(n_components, n_samples, p=weights / weights.sum())
     X = rng.standard_normal((n_samples, n_features))
     for k in range(n_components):
@@ -47,6 +47,15 @@ def china_patches(seed: int) -> Floats:
     X = windows.reshape(-1, PATCH * PATCH)
     X = X - X.mean(axis=1, keepdims=True) + _dither(X.shape, seed)
     return np.asarray(X, dtype=np.float64)
+
+
+def iris() -> Floats:
+    """Return Fisher's irises, of shape (150, 4)."""
+    try:
+        from sklearn.datasets import load_iris
+    except ImportError:
+        raise ImportError("The case iris needs a library; run: pip install scikit-learn") from None
+    return np.asarray(load_iris().data, dtype=np.float64)
 
 
 def thinned(X: Floats, n_samples: int, seed: int) -> Floats:

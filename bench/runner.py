@@ -1,31 +1,29 @@
 """One (peer, case) in its own process: `python -m bench.runner PEER ROWS.npy START.npz`, driven through stdin.
 
-Commands, one a line: `run N` fits N iterations; `finish` reports and ends. Replies are JSON, one a line. The parent's
-side is in `worker.py`.
+Commands, one a line: `run N` fits N iterations; `whole R` runs R default fits; `finish` reports and ends. Replies are
+JSON, one a line. The parent's side is in `worker.py`.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import resource
+import math
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from bench import peers
-from bench.likelihood import mean_log_likelihood
+from bench.likelihood import mean_log_likelihood, whole_log_likelihood
+from bench.process import memory_mib, private_stdout
 from bench.start import Start
-
-MIB = 1 << 20
 
 
 def main(arguments: list[str]) -> int:
     """Serve one peer until `finish` or the end of stdin; errors are replies, not crashes."""
-    replies = _private_stdout()
+    replies = private_stdout()
     try:
         name, rows, start = arguments
         _serve(name, Path(rows), Path(start), replies)
@@ -35,7 +33,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _serve(name: str, rows: Path, start_file: Path, replies: IO[str]) -> None:
+def _serve(name: str, rows: Path, start_file: Path, replies: BinaryIO) -> None:
     began = time.perf_counter()
     peer = peers.load(name)
     if not peer.available():
@@ -46,52 +44,48 @@ def _serve(name: str, rows: Path, start_file: Path, replies: IO[str]) -> None:
     start = Start.load(start_file)
     before = memory_mib()["rss"]
     _reply(replies, label=peer.LABEL, version=peer.version(), import_seconds=import_seconds)
-    result, iterations = None, 0
+    result, iterations, whole = None, 0, False
+    seconds: Any
     for line in sys.stdin:
         command, *rest = line.split()
         if command == "finish":
             break
-        iterations = int(rest[0])
-        began = time.perf_counter()
-        result = peer.fit(X, start, iterations)
-        _reply(replies, iterations=iterations, seconds=time.perf_counter() - began)
+        if whole := command == "whole":
+            seconds, (result, iterations) = _whole(peer, X, len(start.weights), int(rest[0]))
+        else:
+            iterations = int(rest[0])
+            began = time.perf_counter()
+            result = peer.fit(X, start, iterations)
+            seconds = time.perf_counter() - began
+        _reply(replies, iterations=iterations, seconds=seconds)
     if result is None:
         return
     # The peak is read before the evaluation below, whose arrays are the harness's own.
     peak = memory_mib()["peak"]
-    quality = mean_log_likelihood(X, result.weights, result.means, result.covariances)
+    evaluate = whole_log_likelihood if whole else mean_log_likelihood
     _reply(
         replies,
-        log_likelihood=quality,
-        own_log_likelihood=result.log_likelihood_mean,
+        log_likelihood=evaluate(X, result.weights, result.means, result.covariances),
+        own_log_likelihood=None if math.isnan(result.log_likelihood_mean) else result.log_likelihood_mean,
         log_likelihood_iterations=iterations,
         rss_before_mib=before,
         peak_rss_mib=peak,
     )
 
 
-def memory_mib() -> dict[str, float]:
-    """Return this process's resident memory, now and at its peak, in MiB.
-
-    On Linux `ru_maxrss` survives exec: a child of a large parent would report the parent. `/proc` does not lie so.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return {name: int(fields[field].split()[0]) / 1024 for name, field in (("rss", "VmRSS"), ("peak", "VmHWM"))}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (MIB if sys.platform == "darwin" else 1024)
-    return {"rss": peak, "peak": peak}
+def _whole(peer: peers.Peer, X: peers.Floats, n_components: int, repeats: int) -> tuple[list[float], Any]:
+    """Return the seconds of default fits, and the result and iterations of the last one."""
+    seconds: list[float] = []
+    fitted: Any = None
+    for _ in range(repeats):
+        began = time.perf_counter()
+        fitted = cast("peers.WholePeer", peer).fit_whole(X, n_components)
+        seconds.append(time.perf_counter() - began)
+    return seconds, fitted
 
 
-def _private_stdout() -> IO[str]:
-    """Keep stdout for replies and send what libraries print to stderr, even from C."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return replies
-
-
-def _reply(replies: IO[str], **fields: Any) -> None:
-    replies.write(json.dumps(fields) + "\n")
+def _reply(replies: BinaryIO, **fields: Any) -> None:
+    replies.write(json.dumps(fields).encode() + b"\n")
     replies.flush()
 
 

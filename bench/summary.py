@@ -7,10 +7,12 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bench import tables
+
 Row = dict[str, Any]
 
 BASE = "fastgmm"
-NOTHING = "–"
+MISSING = "not installed"
 REASON_WIDTH = 60  # the whole reason is in the JSON line
 HEADINGS = (
     "peer",
@@ -41,13 +43,13 @@ def cells(row: Row, group: Sequence[Row]) -> list[str]:
     """Return what a table says of one row, in the order of `HEADINGS`; a failure gives its reason."""
     if row["error"] is not None:
         reason = textwrap.shorten(row["error"], REASON_WIDTH, placeholder="…")
-        return [row["label"], f"({reason})", *[NOTHING] * (len(HEADINGS) - 2)]
+        return [row["label"], f"({reason})", *[tables.NOTHING] * (len(HEADINGS) - 2)]
     relative = ratio(row, group)
     return [
         row["label"],
         f"{row['seconds_per_iteration']:.4g}",
         f"{row['seconds_min']:.4g}–{row['seconds_max']:.4g}",
-        NOTHING if relative is None else f"{relative:.2f}",
+        tables.NOTHING if relative is None else f"{relative:.2f}",
         f"{row['log_likelihood']:.8f}",
         f"{row['peak_rss_mib']:.0f}",
         f"{row['peak_rss_mib'] - row['rss_before_mib']:.0f}",

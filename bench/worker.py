@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -14,12 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench import peers
-
-ROOT = Path(__file__).resolve().parents[1]
-
-# A workplace may pin OpenBLAS to an older kernel or cache size; peers must run as their users would run them.
-REMOVED_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+from bench.process import ROOT, variables
 
 
 class PeerError(Exception):
@@ -74,9 +68,19 @@ class Worker:
         """Fit; return the seconds that it took."""
         return float(self._ask(f"run {iterations}")["seconds"])
 
+    def whole(self, repeats: int) -> list[float]:
+        """Run whole default fits; return the seconds of each."""
+        seconds: list[float] = self._ask(f"whole {repeats}")["seconds"]
+        return seconds
+
     def finish(self) -> dict[str, Any]:
         """Return log-likelihood and memory; the process ends."""
         return self._ask("finish")
+
+    @property
+    def spent(self) -> float:
+        """Seconds that the peer has worked."""
+        return self.timeout - self.left
 
     def close(self) -> None:
         """End the process, whatever it is doing, and release what it held."""
@@ -126,6 +130,4 @@ class Worker:
 
 def environment(name: str, threads: int) -> dict[str, str]:
     """Return the variables of a peer's process: this one's, less what slows peers down, with the number of threads."""
-    variables = {key: value for key, value in os.environ.items() if key not in REMOVED_VARIABLES}
-    variables.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    return variables | peers.load(name).threads(threads)
+    return variables(threads) | peers.load(name).threads(threads)

@@ -48,3 +48,14 @@ def fit(X: Floats, start: Start, iterations: int) -> Result:
         warnings.simplefilter("ignore")  # not converged, as asked
         mixture.fit(X)
     return Result(float(mixture.lower_bound_), mixture.weights_, mixture.means_, mixture.covariances_)
+
+
+def fit_whole(X: Floats, n_components: int) -> tuple[Result, int]:
+    """Fit as a user would who names nothing but K and a seed of 0; return the result and the iterations."""
+    from sklearn.mixture import GaussianMixture
+
+    mixture = GaussianMixture(n_components, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a default of 100 iterations may not be enough
+        mixture.fit(X)
+    return Result(float(mixture.lower_bound_), mixture.weights_, mixture.means_, mixture.covariances_), mixture.n_iter_

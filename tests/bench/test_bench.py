@@ -13,7 +13,8 @@ from bench import report, summary
 from bench.__main__ import main
 from bench.cases import CASES
 from bench.likelihood import mean_log_likelihood
-from bench.measure import Plan, measure
+from bench.measure import measure
+from bench.plan import Plan
 from bench.worker import PeerError, Worker, environment
 
 FIELDS = """
@@ -38,6 +39,7 @@ def test_rows_of_fastgmm_and_peers(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([*TOY.split(), "--peers", ",".join(peers), "--json", str(tmp_path / "out.jsonl")]) == 0
 
     machine, *rows = report.read(tmp_path / "out.jsonl")
+    assert {row.pop("run") for row in rows} == {machine["run"]}
     assert machine["kind"] == "machine"
     assert [row["peer"] for row in rows] == peers
     for row in rows:
@@ -82,7 +84,7 @@ def test_likelihood_of_one_standard_normal() -> None:
 
 
 def test_failing_peer_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.measure._write", lambda *_: (1, 2))  # no files: the runner cannot load its rows
+    monkeypatch.setattr("bench.measure.write", lambda *_: (1, 2))  # no files: the runner cannot load its rows
     (row,) = measure(CASES["d2k8"], ["fastgmm"], Plan(rounds=1))
     assert "rows.npy" in row["error"]
     assert row["seconds_per_iteration"] is None
@@ -127,8 +129,9 @@ def test_report_replaces_what_is_between_markers(tmp_path: Path) -> None:
         assert "old" not in text
         assert text.count("### d2k8") == 1
     loss = next(line for line in text.splitlines() if line.startswith("| other 1"))
-    assert "| 0.50 |" in loss
-    assert "(not installed)" in text
+    assert " 0.50 |" in loss
+    assert "- slower: times other's speed, d2k8: 0.5\n" in text
+    assert "Not installed: third." in text
 
 
 def test_report_needs_markers() -> None:
@@ -136,7 +139,10 @@ def test_report_needs_markers() -> None:
         report.between_markers("nothing here", "text")
 
 
-@pytest.mark.parametrize("wrong", [["--cases", "d9"], ["--iterations", "7,2"], ["--rounds", "0"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [["--cases", "d9"], ["--iterations", "7,2"], ["--rounds", "0"], ["roof"], ["cold", "--cases", "d2k8"]],
+)
 def test_wrong_arguments_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(wrong)
