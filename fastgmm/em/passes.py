@@ -54,30 +54,49 @@ class AbstractPasses(ABC):
         """Return the statistics of all rows under parameters in the coordinates of their frame."""
 
 
-class DensePasses(AbstractPasses):
+class AbstractSweeps(AbstractPasses):
+    """Steps that sweep the rows themselves, in float32 for as long as its sums can be trusted."""
+
+    def __init__(self, rows: AbstractRows, team: Team, skip_below: float) -> None:
+        self._rows, self._team, self._skip_below = rows, team, skip_below
+        self._narrow = True
+
+    def _packed(self, parameters: Parameters) -> PackedMixture:
+        mixture = self._rows.packed(parameters)
+        return mixture if self._narrow else replace(mixture, real=np.float64)
+
+    def _distrusts(self, mixture: PackedMixture, statistics: SufficientStatistics) -> bool:
+        """Return whether a step must be taken again in float64, and so all that follow."""
+        if mixture.real is np.float64 or trusted(statistics):
+            return False
+        self._narrow = False
+        return True
+
+
+class DensePasses(AbstractSweeps):
     """Every pair, every time."""
 
     def __init__(self, rows: AbstractRows, team: Team, skip_below: float = SKIP_BELOW) -> None:
-        self._rows, self._team, self._skip_below = rows, team, skip_below
+        super().__init__(rows, team, skip_below)
         self.active = 1.0
         """Share of pairs with a responsibility in the last step, for more than 8 features: bounds leave no fewer."""
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Compute every pair."""
-        mixture = self._rows.packed(parameters)
+        mixture = self._packed(parameters)
         statistics, sums = self._rows.summed(ExpectationTask(mixture, self._skip_below), self._team)
-        if mixture.real is np.float32 and not trusted(statistics):
-            mixture = replace(mixture, real=np.float64)
+        if self._distrusts(mixture, statistics):
+            mixture = self._packed(parameters)
             statistics, sums = self._rows.summed(ExpectationTask(mixture, self._skip_below), self._team)
         self.active = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
         return statistics
 
 
-class BoundedPasses(AbstractPasses):
+class BoundedPasses(AbstractSweeps):
     """Only pairs that transported bounds do not rule out."""
 
     def __init__(self, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW) -> None:
-        self._rows, self._team, self._skip_below = rows, team, skip_below
+        super().__init__(rows, team, skip_below)
         self._state = BoundedState(rows.n_rows, n_components)
         self._before: Parameters | None = None
 
@@ -85,10 +104,10 @@ class BoundedPasses(AbstractPasses):
         """Move the bounds along with the parameters, and compute what they leave."""
         still = Step.none(parameters.n_components)
         motion = self._state.move(still if self._before is None else transport(self._before, parameters))
-        mixture = self._rows.packed(parameters)
+        mixture = self._packed(parameters)
         statistics, sums = self._summed(mixture, motion)
-        if mixture.real is np.float32 and not trusted(statistics):
-            statistics, sums = self._summed(replace(mixture, real=np.float64), self._state.move(still))
+        if self._distrusts(mixture, statistics):
+            statistics, sums = self._summed(self._packed(parameters), self._state.move(still))
         self._before = parameters
         self.evaluated = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
         return statistics

@@ -209,3 +209,21 @@ def test_bounds_need_features() -> None:
         GaussianMixture(3, algorithm="bounded").fit(X)
     with pytest.raises(ValueError, match="'algorithm' parameter"):
         GaussianMixture(3, algorithm="fast").fit(X)
+
+
+@pytest.mark.parametrize(
+    "make", [DensePasses, lambda rows, team: BoundedPasses(rows, 2, team)], ids=["dense", "bounded"]
+)
+def test_sums_that_float32_cannot_tell_are_formed_in_float64_from_then_on(make) -> None:
+    """Round components that meet rows on a line: what float32 says of the width of the line is rounding."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 10))
+    X[:, 1] = X[:, 0] + 1e-4 * X[:, 1]
+    narrow, wide = ArrayRows(X.astype(np.float32)), ArrayRows(X.astype(np.float32).astype(np.float64))
+    start = Parameters([0.5, 0.5], X[:2], np.stack([np.eye(10)] * 2))
+    p = narrow.frame.enter(start)
+    assert narrow.packed(p).real is np.float32
+    steps, exact = make(narrow, SERIAL), make(wide, SERIAL)
+    for _ in range(2):
+        found, expected = steps.expectation(p), exact.expectation(p)
+        np.testing.assert_array_equal(found.sum_xx, expected.sum_xx)
