@@ -124,7 +124,8 @@ def _value(value: Any) -> str:
     """Name a constant's value, as a part of a symbol: a tuple stands for its length."""
     if isinstance(value, tuple):
         value = len(value)
-    return value.__name__ if isinstance(value, type) else "".join(c if c.isalnum() else "_" for c in repr(value))
+    text = value.__name__ if isinstance(value, type) else repr(value).replace("-", "m")
+    return "".join(c if c.isalnum() else "_" for c in text)
 
 
 def _specialised(
@@ -133,8 +134,8 @@ def _specialised(
     """Copy a function with constants, parts and replacements in its globals."""
     scope = dict(function.__globals__)
     names = set(function.__code__.co_names)
-    scope |= {name: value for name, value in constants.items() if name in scope}
     scope |= {name: value for name, value in replacements.items() if name in names and not name.startswith("__")}
+    scope |= {name: value for name, value in constants.items() if name in scope}
     for name in names:
         piece = scope.get(name)
         if getattr(piece, "is_part", False):

@@ -137,7 +137,7 @@ def scatter(typing: Any, tile: Any, array: Any, listed: Any, i: Any) -> Any:
 
 @intrinsic
 def raise_listed(typing: Any, tile: Any, tops: Any, listed: Any, i: Any) -> Any:
-    """``tops[listed[i + j]]`` becomes number j of a one-register tile where that is larger; list entries may repeat."""
+    """``tops[listed[i + j]]`` becomes number j of a one-register tile where that is larger; repeats are equal."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         data, places = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 2))

@@ -114,12 +114,13 @@ def moved(p: Parameters, by: float = 1e-3) -> Parameters:
 
 @REALS
 @pytest.mark.parametrize("n_components", [1, 2, 7])
-@pytest.mark.parametrize("n_features", [9, 16, 17, 24, 33])
+@pytest.mark.parametrize("n_features", [9, 16, 33])
 def test_walks_in_all_modes(n_features: int, n_components: int, real: Any) -> None:
     m = separated(n_components, n_features)
     X = problems.drawn(m, block_rows(n_features) + 29).astype(real)
     weights = problems.row_weights(len(X))
-    walks = [Walk(X, m, weights, team) for team in (SERIAL, PARALLEL, POOL)]
+    # One variant for threads: they are slow to compile.
+    walks = [Walk(X, m, weights, team) for team in (SERIAL, POOL, *[PARALLEL] * (n_features != 16))]
     after = None
     for number in range(4):
         found, evaluated = walks[0].take(after)

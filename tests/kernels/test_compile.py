@@ -257,9 +257,11 @@ def test_other_processors_find_the_same_numbers(tmp_path, here, name):
     if "+avx512f" in OTHERS[name]["NUMBA_CPU_FEATURES"] and not target.WIDE:
         pytest.skip("this processor has no AVX-512")
     env = environment(os.environ.get("FASTGMM_CACHE_DIR")) | OTHERS[name]
-    there = passes(tmp_path / "there.npz", "3,20", env)
-    assert here.keys() == there.keys()
-    for key, first in here.items():
+    features = "20" if "without" in name else "3,20"
+    there = passes(tmp_path / "there.npz", features, env)
+    assert there.keys() == {key for key in here if key.split()[0] in features.split(",")}
+    for key in there:
+        first = here[key]
         close = 2e-6 if key.endswith("float32") else 1e-13
         np.testing.assert_allclose(there[key], first, rtol=close, atol=close * np.abs(first).max(), err_msg=key)
 

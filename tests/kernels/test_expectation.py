@@ -212,9 +212,9 @@ def test_rows_without_weight_are_as_if_absent() -> None:
 
 # --- in float32 ---
 
-SINGLE_FEATURES = [*range(1, 10), 15, 16, 17, 24, 31, 33]
-SINGLE_PARALLEL = [2, 8, 9, 16, 17, 24, 33]
-"""Four variants for threads: they are slow to compile."""
+SINGLE_FEATURES = [1, 2, 5, 8, 9, 16, 17, 33]
+SINGLE_PARALLEL = [2, 9]
+"""Few, and two variants for threads: they are slow to compile."""
 
 
 def in_frame(
