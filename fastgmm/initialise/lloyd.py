@@ -15,8 +15,11 @@ from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
 
-SAMPLE_ROWS = 1 << 15
-"""Rows that centres are sought on when there are more (or 64 for each centre, if that is more)."""
+SAMPLE_ROWS, SAMPLE_NUMBERS = 1 << 15, 1 << 20
+"""Rows, and numbers in them, that centres are sought on when there are more (or 64 rows a centre, if that is more).
+
+Seeding copies them three times: 24 MiB.
+"""
 
 MAX_ITERATIONS = 300
 FULL_ITERATIONS = 10
@@ -35,7 +38,7 @@ def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> 
         If the rows have fewer distinct values than there are components.
     """
     frame = rows.frame.isotropic()
-    sample = drawn(rows, max(SAMPLE_ROWS, 64 * n_components), rng)
+    sample = drawn(rows, max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // rows.n_features), 64 * n_components), rng)
     X, weights = sample.take(np.arange(sample.n_rows))
     X = frame.rows(X)
     chosen = plus_plus(X, weights if weights.size else np.ones(len(X)), n_components, rng)
