@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.peers.estimators import fitted
 from bench.start import Start
 
 SHORTEST = 0.3  # seconds of iterations that are worth a median
@@ -37,20 +36,11 @@ def trace(X: NDArray[Any], start: Start, iterations: int, threads: int, **option
     from fastgmm import GaussianMixture
 
     seen: list[Any] = []
-    model = GaussianMixture(
-        len(start.weights),
-        weights_init=start.weights,
-        means_init=start.means,
-        precisions_init=start.precisions,
-        tol=0.0,
-        max_iter=iterations,
-        n_threads=threads,
-        callback=lambda step: seen.append((step.seconds, step.log_likelihood, step.evaluated)),
-        **options,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not converged, as asked
-        model.fit(X)
+    options |= {
+        "n_threads": threads,
+        "callback": lambda step: seen.append((step.seconds, step.log_likelihood, step.evaluated)),
+    }
+    model = fitted(GaussianMixture, X, start, iterations, **options)
     if len(seen) != iterations:
         raise RuntimeError(f"fastgmm ran {len(seen)} iterations instead of {iterations}.")
     seconds, log_likelihoods, evaluated = (list(column) for column in zip(*seen, strict=True))
@@ -69,13 +59,6 @@ def enough_iterations(X: NDArray[Any], start: Start, threads: int, **options: An
     """Return how many iterations take long enough to be timed, at least 4; kernels are compiled on the way."""
     pace = trace(X, start, 3, threads, **options).pace()
     return int(np.clip(SHORTEST / max(pace, 1e-9), 4, MOST_ITERATIONS))
-
-
-def accepts(keyword: str) -> bool:
-    """Say whether this fastgmm's estimator has a keyword."""
-    from fastgmm import GaussianMixture
-
-    return keyword in inspect.signature(GaussianMixture).parameters
 
 
 def paces(traces: dict[str, list[Trace]]) -> dict[str, float]:

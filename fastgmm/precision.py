@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastgmm.models.full import full
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
 
@@ -51,9 +52,7 @@ def trusted(statistics: SufficientStatistics) -> bool:
     They do not where a feature's variance given the others is less than CORRELATED⁻² of its variance: what float32 says
     of it then is rounding. A pass under round components may find such ones.
     """
-    counts = np.maximum(statistics.sum_w, np.finfo(np.float64).tiny)
-    shift = statistics.sum_x / counts[:, None]
-    covariances = statistics.sum_xx / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
+    covariances = full(statistics, np.zeros(statistics.n_features)).covariances
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     if not (variances > 0).all():
         return False

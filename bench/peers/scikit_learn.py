@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from bench.peers import REG_COVAR, Floats, Result
+from bench.peers.estimators import fitted, fitted_whole, result_of
 from bench.start import Start
 
 LABEL = "scikit-learn"
@@ -35,27 +34,11 @@ def fit(X: Floats, start: Start, iterations: int) -> Result:
     """Run exactly that many EM iterations from the start, and the one E-step that scikit-learn ends with."""
     from sklearn.mixture import GaussianMixture
 
-    mixture = GaussianMixture(
-        len(start.weights),
-        weights_init=start.weights,
-        means_init=start.means,
-        precisions_init=start.precisions,
-        tol=0.0,
-        max_iter=iterations,
-        reg_covar=REG_COVAR,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # not converged, as asked
-        mixture.fit(X)
-    return Result(float(mixture.lower_bound_), mixture.weights_, mixture.means_, mixture.covariances_)
+    return result_of(fitted(GaussianMixture, X, start, iterations, reg_covar=REG_COVAR))
 
 
 def fit_whole(X: Floats, n_components: int) -> tuple[Result, int]:
     """Fit as a user would who names nothing but K and a seed of 0; return the result and the iterations."""
     from sklearn.mixture import GaussianMixture
 
-    mixture = GaussianMixture(n_components, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a default of 100 iterations may not be enough
-        mixture.fit(X)
-    return Result(float(mixture.lower_bound_), mixture.weights_, mixture.means_, mixture.covariances_), mixture.n_iter_
+    return fitted_whole(GaussianMixture, X, n_components)

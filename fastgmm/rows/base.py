@@ -81,8 +81,10 @@ class AbstractRows(ABC):
     def packed(self, parameters: Parameters, frame: Frame | None = None) -> PackedMixture:
         """Pack a mixture for a pass over these rows, in the arithmetic that resolves it on them."""
         frame = frame or self.frame
-        if self.dtype != np.float32:
-            return PackedMixture(frame, parameters)
-        inside = np.abs(frame.rows(np.stack([self.low, self.high]))).max() <= WITHIN
-        real = arithmetic(parameters, self.dtype) if self.ordinary and inside else np.float64
+        real = arithmetic(parameters, self.dtype)
+        if real is np.float32 and not (self.ordinary and self._within(frame)):
+            real = np.float64
         return PackedMixture(frame, parameters, real)
+
+    def _within(self, frame: Frame) -> bool:
+        return bool(np.abs(frame.rows(np.stack([self.low, self.high]))).max() <= WITHIN)
