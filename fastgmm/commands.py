@@ -142,7 +142,7 @@ def components_table(parameters: Parameters, columns: list[str] | None) -> str:
     heading = "component  weight" + "".join(f"  {name + ' (sd)':>24}" for name in names)
     more = "" if shown == parameters.n_features else f"  … {parameters.n_features - shown} more features"
     lines = [heading + more]
-    deviations = np.sqrt(np.diagonal(parameters.covariances, axis1=1, axis2=2))
+    deviations = np.sqrt(parameters.variances)
     for k, weight in enumerate(parameters.weights):
         cells = [f"{parameters.means[k, d]:.5g} ({deviations[k, d]:.4g})" for d in range(shown)]
         lines.append(f"{k:>9}  {weight:.4f}" + "".join(f"  {cell:>24}" for cell in cells))

@@ -8,7 +8,7 @@ A fit is therefore bit for bit the same when the data are scaled by powers of tw
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -52,9 +52,9 @@ class Frame:
     @classmethod
     def of(cls, parameters: Parameters) -> Frame:
         """Choose the frame for any rows under a mixture, so that a row's score does not depend on other rows."""
-        variances = np.diagonal(parameters.covariances, axis1=1, axis2=2)
-        reach = 4 * np.sqrt(np.maximum(variances, 0.0))
-        return cls.around((parameters.means - reach).min(axis=0), (parameters.means + reach).max(axis=0))
+        reach = 4 * np.sqrt(np.maximum(parameters.variances, 0.0))
+        frame = cls.around((parameters.means - reach).min(axis=0), (parameters.means + reach).max(axis=0))
+        return frame.isotropic() if parameters.form == "spherical" else frame
 
     def isotropic(self) -> Frame:
         """Return the frame with one scale for all features, which keeps the user's distances."""
@@ -82,20 +82,12 @@ class Frame:
 
     def enter(self, parameters: Parameters) -> Parameters:
         """Bring a mixture of the user's units into the frame."""
-        covariances = (parameters.covariances * self.scale[:, None]) * self.scale
-        return Parameters(parameters.weights, self.rows(parameters.means), covariances)
+        return parameters.rescaled(self.rows(parameters.means), self.scale)
 
     def leave(self, parameters: Parameters) -> Parameters:
         """Bring a mixture of the frame into the user's units."""
-        means = parameters.means / self.scale + self.centre
-        covariances = (parameters.covariances / self.scale[:, None]) / self.scale
-        return Parameters(parameters.weights, means, covariances)
+        return parameters.rescaled(parameters.means / self.scale + self.centre, 1 / self.scale)
 
     def leave_statistics(self, statistics: SufficientStatistics, origins: Floats) -> SufficientStatistics:
         """Bring sums of the frame into the user's units; `origins` (K, D) are their origins there."""
-        return replace(
-            statistics,
-            origins=origins,
-            sum_x=statistics.sum_x / self.scale,
-            sum_xx=(statistics.sum_xx / self.scale[:, None]) / self.scale,
-        )
+        return statistics.rescaled(origins, 1 / self.scale)

@@ -116,7 +116,7 @@ class Mixture:
         chosen = np.atleast_1d(np.asarray(features, dtype=np.intp))
         p = self.parameters
         return Mixture(
-            Parameters(p.weights, p.means[:, chosen], p.covariances[:, chosen[:, None], chosen]), self.n_threads
+            Parameters(p.weights, p.means[:, chosen], p.matrices[:, chosen[:, None], chosen]), self.n_threads
         )
 
     def aic(self, X: Any) -> float:

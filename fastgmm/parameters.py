@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import ILL_DEFINED_COVARIANCE, DegenerateComponentError
-from fastgmm.triangles import inverses
+from fastgmm.forms import FORMS, AbstractForm
 
 Floats = NDArray[np.float64]
 
@@ -24,8 +24,10 @@ class Parameters:
     weights : array of shape (K,)
         Non-negative, summing to 1.
     means : array of shape (K, D)
-    covariances : array of shape (K, D, D)
-        Symmetric positive definite.
+    covariances : array of shape (K, D, D), (D, D), (K, D) or (K,)
+        Symmetric positive definite: one for each component, one for all, variances of each feature, or one variance for
+        all features, as `form` says.
+    form : {"full", "tied", "diag", "spherical"}, default="full"
 
     Raises
     ------
@@ -46,6 +48,7 @@ class Parameters:
     weights: Floats
     means: Floats
     covariances: Floats
+    form: str = "full"
 
     def __post_init__(self) -> None:
         for name in ("weights", "means", "covariances"):
@@ -55,9 +58,15 @@ class Parameters:
                 f"weights (K,) and means (K, D) do not belong together: got "
                 f"{self.weights.shape} and {self.means.shape}."
             )
-        expected = (*self.means.shape, self.means.shape[1])
+        if self.form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, but is {self.form!r}.")
+        expected = self._form.shape(*self.means.shape)
         if self.covariances.shape != expected:
-            raise ValueError(f"covariances must have shape {expected}, but got {self.covariances.shape}.")
+            raise ValueError(f"{self.form} covariances must have shape {expected}, but got {self.covariances.shape}.")
+
+    @property
+    def _form(self) -> AbstractForm:
+        return FORMS[self.form]
 
     @property
     def n_components(self) -> int:
@@ -70,45 +79,75 @@ class Parameters:
         return self.means.shape[1]
 
     @cached_property
-    def choleskys(self) -> Floats:
-        """Lower factors L of the covariances, L Lᵀ = Σ, of shape (K, D, D)."""
-        if not np.isfinite(self.covariances).all():
-            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
-        try:
-            return np.asarray(np.linalg.cholesky(self.covariances), dtype=np.float64)
-        except np.linalg.LinAlgError:
-            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}") from None
+    def matrices(self) -> Floats:
+        """Covariances as matrices (K, D, D), whatever the form."""
+        return self._form.matrices(self.covariances, *self.means.shape)
+
+    @property
+    def variances(self) -> Floats:
+        """Diagonals of the covariances, (K, D)."""
+        return self._form.variances(self.covariances, *self.means.shape)
 
     @cached_property
-    def whiteners(self) -> Floats:
-        """Lower factors W = L⁻¹ of shape (K, D, D): W (x − μ) has unit covariance.
+    def factors(self) -> Floats:
+        """Lower factors L of the covariances, L Lᵀ = Σ, in their form: standard deviations where that is diagonal.
 
         Raises
         ------
         DegenerateComponentError
             If a covariance is not positive definite.
         """
-        found = inverses(self.choleskys)
+        if not np.isfinite(self.covariances).all():
+            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
+        try:
+            return self._form.factors(self.covariances)
+        except np.linalg.LinAlgError:
+            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}") from None
+
+    @cached_property
+    def inverse_factors(self) -> Floats:
+        """Lower factors W = L⁻¹ in the covariances' form: W (x − μ) has unit covariance.
+
+        Raises
+        ------
+        DegenerateComponentError
+            If a covariance is not positive definite.
+        """
+        found = self._form.inverse_factors(self.factors)
         if not np.isfinite(found).all():
             raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
         return found
+
+    @cached_property
+    def choleskys(self) -> Floats:
+        """`factors` as matrices (K, D, D), whatever the form."""
+        return self._form.matrices(self.factors, *self.means.shape)
+
+    @cached_property
+    def whiteners(self) -> Floats:
+        """`inverse_factors` as matrices (K, D, D), whatever the form."""
+        return self._form.matrices(self.inverse_factors, *self.means.shape)
 
     @cached_property
     def log_constants(self) -> Floats:
         """Log π − D/2 log 2π − Σ log L_dd, of shape (K,): the log-joint density at the mean. −inf for weight 0."""
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        log_volumes = np.log(np.diagonal(self.choleskys, axis1=1, axis2=2)).sum(axis=1)
+        log_volumes = self._form.log_volumes(self.factors, *self.means.shape)
         return log_weights - 0.5 * self.n_features * math.log(2 * math.pi) - log_volumes
+
+    def rescaled(self, means: Floats, scale: Floats) -> Parameters:
+        """Return the mixture of features multiplied by `scale` (D,), with the means (K, D) given in their new units."""
+        return replace(self, means=means, covariances=self._form.rescaled(self.covariances, scale))
 
     def _degenerate(self) -> str:
         """Name the component whose covariance fails."""
-        for k, covariance in enumerate(self.covariances):
+        for k, covariance in enumerate(self.matrices):
             if not np.isfinite(covariance).all():
                 return f"(Component {k}: its covariance is not finite.)"
             eigenvalues = np.linalg.eigvalsh(covariance)
             if not eigenvalues[0] > 0:
                 share = eigenvalues[0] / (np.abs(eigenvalues).max() or 1.0)
                 return f"(Component {k}: its smallest eigenvalue is {share:.2g} of the largest.)"
-        worst = int(np.argmax([np.linalg.cond(covariance) for covariance in self.covariances]))
+        worst = int(np.argmax([np.linalg.cond(covariance) for covariance in self.matrices]))
         return f"(Component {worst}: its covariance is singular to rounding.)"

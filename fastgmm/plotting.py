@@ -237,7 +237,7 @@ def _draw_ellipses(
         withStroke(linewidth=2.8, foreground="white")
     ]  # else an outline drowns in rows of its own colour
     across, up = (float(parameters.means[k, d]) for d in features)
-    variances, directions = np.linalg.eigh(parameters.covariances[k][np.ix_(features, features)])
+    variances, directions = np.linalg.eigh(parameters.matrices[k][np.ix_(features, features)])
     minor, major = np.sqrt(np.maximum(variances, 0))
     angle = math.degrees(math.atan2(directions[1, 1], directions[0, 1]))
     for level in sorted(levels):
@@ -263,7 +263,7 @@ def _draw_ellipses(
 def _weighted_densities(parameters: Parameters, feature: int) -> tuple[Floats, Floats]:
     """Tabulate π_k N(x | μ_k, σ_k²), shape (K, points), on a grid that is fine wherever some component is narrow."""
     means = parameters.means[:, feature]
-    deviations = np.sqrt(parameters.covariances[:, feature, feature])
+    deviations = np.sqrt(parameters.variances[:, feature])
     low, high = (means - REACH * deviations).min(), (means + REACH * deviations).max()
     steps = np.linspace(-VANISHED, VANISHED, max(19, min(181, MAX_POINTS // len(means))))
     own = np.clip(means[:, None] + deviations[:, None] * steps, low, high)

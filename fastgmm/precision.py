@@ -38,7 +38,7 @@ def arithmetic(parameters: Parameters, rows: Any) -> Any:
 
 def resolved(parameters: Parameters) -> bool:
     """Return whether every component is round and near enough for float32, in the frame's coordinates."""
-    deviations = np.sqrt(np.diagonal(parameters.covariances, axis1=1, axis2=2))
+    deviations = np.sqrt(parameters.variances)
     if not ((deviations > 1 / RANGE) & (deviations < RANGE)).all():
         return False
     remote = np.abs(parameters.means) / deviations

@@ -10,10 +10,29 @@ from numpy.typing import NDArray
 
 from fastgmm import tensors
 from fastgmm.errors import StatisticsError
+from fastgmm.forms import FORMS
 
 Floats = NDArray[np.float64]
 
 FORMAT = "fastgmm-statistics-1"
+
+
+def _full_squares(sum_w: Floats, sum_x: Floats, shift: Floats) -> Floats:
+    cross = sum_x[:, :, None] * shift[:, None, :]
+    return cross + cross.swapaxes(1, 2) + sum_w[:, None, None] * (shift[:, :, None] * shift[:, None, :])
+
+
+def _diag_squares(sum_w: Floats, sum_x: Floats, shift: Floats) -> Floats:
+    return shift * (2 * sum_x + sum_w[:, None] * shift)
+
+
+def _tied_squares(sum_w: Floats, sum_x: Floats, shift: Floats) -> Floats:
+    half = (sum_x + 0.5 * sum_w[:, None] * shift).T @ shift
+    return half + half.T
+
+
+SQUARES = {"full": _full_squares, "diag": _diag_squares, "tied": _tied_squares}
+"""What a shift δ of z adds to the second moments, by their form: Σγ (zδᵀ + δzᵀ + δδᵀ)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +49,14 @@ class SufficientStatistics:
         Σ_i γ_ik.
     sum_x : array of shape (K, D)
         Σ_i γ_ik z_ik.
-    sum_xx : array of shape (K, D, D)
-        Σ_i γ_ik z_ik z_ikᵀ.
+    sum_xx : array of shape (K, D, D), (K, D) or (D, D)
+        Σ_i γ_ik z_ik z_ikᵀ; its diagonals only where `form` is "diag", its sum over components where it is "tied".
     log_likelihood : float
         Σ_i log p(x_i) under the parameters of the pass.
     weight : float
         Σ_i of the rows' weights: their number, if they have none.
+    form : {"full", "diag", "tied"}, default="full"
+        Which second moments there are.
 
     Examples
     --------
@@ -55,10 +76,13 @@ class SufficientStatistics:
     sum_xx: Floats
     log_likelihood: float
     weight: float
+    form: str = "full"
 
     def __post_init__(self) -> None:
         k, d = np.shape(self.origins)
-        for name, shape in (("sum_w", (k,)), ("sum_x", (k, d)), ("sum_xx", (k, d, d))):
+        if self.form not in SQUARES:
+            raise StatisticsError(f"form must be one of {', '.join(SQUARES)}, but is {self.form!r}.")
+        for name, shape in (("sum_w", (k,)), ("sum_x", (k, d)), ("sum_xx", FORMS[self.form].shape(k, d))):
             if np.shape(getattr(self, name)) != shape:
                 raise StatisticsError(f"{name} must have shape {shape}, but got {np.shape(getattr(self, name))}.")
 
@@ -92,6 +116,10 @@ class SufficientStatistics:
                 f"statistics of {self.n_components} components × {self.n_features} features cannot be added to "
                 f"{other.n_components} × {other.n_features}; use the same mixture for both passes."
             )
+        if self.form != other.form and not (self.is_zero or other.is_zero):
+            raise StatisticsError(
+                f"statistics with {self.form} and {other.form} second moments cannot be added; take both passes alike."
+            )
         if other.is_zero:
             return self
         if self.is_zero:
@@ -104,6 +132,7 @@ class SufficientStatistics:
             self.sum_xx + other.sum_xx,
             self.log_likelihood + other.log_likelihood,
             self.weight + other.weight,
+            self.form,
         )
 
     def recentre(self, origins: Floats) -> SufficientStatistics:
@@ -115,20 +144,47 @@ class SufficientStatistics:
         if np.array_equal(origins, self.origins):
             return self
         shift = self.origins - origins
-        cross = self.sum_x[:, :, None] * shift[:, None, :]
-        square = self.sum_w[:, None, None] * (shift[:, :, None] * shift[:, None, :])
         return replace(
             self,
             origins=np.array(origins, dtype=np.float64),
             sum_x=self.sum_x + self.sum_w[:, None] * shift,
-            sum_xx=self.sum_xx + cross + cross.swapaxes(1, 2) + square,
+            sum_xx=self.sum_xx + SQUARES[self.form](self.sum_w, self.sum_x, shift),
         )
+
+    def rescaled(self, origins: Floats, scale: Floats) -> SufficientStatistics:
+        """Return the statistics of features multiplied by `scale` (D,), about `origins` (K, D) in their new units."""
+        sum_xx = FORMS[self.form].rescaled(self.sum_xx, scale)
+        return replace(self, origins=origins, sum_x=self.sum_x * scale, sum_xx=sum_xx)
+
+    @property
+    def scatters(self) -> Floats:
+        """Second moments about each component's own mean, in their form: what covariances are made of.
+
+        W_k = S_k − m_k m_kᵀ / n_k for sums n, m, S; the origins are near the means, so nothing is lost.
+        """
+        counts = np.maximum(self.sum_w, np.finfo(np.float64).tiny)
+        return self.sum_xx + SQUARES[self.form](self.sum_w, self.sum_x, -self.sum_x / counts[:, None])
+
+    def reduced(self, form: str) -> SufficientStatistics:
+        """Return the statistics with second moments of a form that says no more: "full" says all, the others less.
+
+        Raises
+        ------
+        StatisticsError
+            If these statistics do not know what is asked for.
+        """
+        if form == self.form:
+            return self
+        if self.form != "full" or form not in SQUARES:
+            raise StatisticsError(f"statistics with {self.form} second moments do not tell {form} ones.")
+        squares = np.einsum("kdd->kd", self.sum_xx) if form == "diag" else self.sum_xx.sum(axis=0)
+        return replace(self, sum_xx=squares, form=form)
 
     def to_bytes(self) -> bytes:
         """Return a data-only serialisation: the same bits come back from `from_bytes`."""
         scalars = np.array([self.log_likelihood, self.weight])
         arrays = {"origins": self.origins, "sum_w": self.sum_w, "sum_x": self.sum_x, "sum_xx": self.sum_xx}
-        return tensors.pack({**arrays, "scalars": scalars}, {"format": FORMAT})
+        return tensors.pack({**arrays, "scalars": scalars}, {"format": FORMAT, "form": self.form})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
@@ -139,6 +195,7 @@ class SufficientStatistics:
                 raise ValueError(f"the format is {metadata.get('format')!r}, not {FORMAT!r}")
             tensors.require_float64(arrays)
             log_likelihood, weight = arrays.pop("scalars")
-            return cls(**arrays, log_likelihood=float(log_likelihood), weight=float(weight))
+            form = metadata.get("form", "full")
+            return cls(**arrays, log_likelihood=float(log_likelihood), weight=float(weight), form=form)
         except (ValueError, TypeError, KeyError) as error:
             raise StatisticsError(f"These bytes are not fastgmm statistics: {error}.") from None

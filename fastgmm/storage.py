@@ -47,7 +47,7 @@ def save(parameters: Parameters, path: str | os.PathLike[str], facts: dict[str, 
         If the file cannot be written; what was there before stays.
     """
     arrays = {"weights": parameters.weights, "means": parameters.means, "covariances": parameters.covariances}
-    content = tensors.pack(arrays, {"format": FORMAT, "facts": json.dumps(facts or {})})
+    content = tensors.pack(arrays, {"format": FORMAT, "form": parameters.form, "facts": json.dumps(facts or {})})
     write_atomically(path, content)
 
 
@@ -94,7 +94,7 @@ def load(path: str | os.PathLike[str]) -> Model:
             raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
         tensors.require_float64(arrays)
         notes = json.loads(metadata["facts"])
-        parameters = Parameters(**arrays)
+        parameters = Parameters(**arrays, form=metadata.get("form", "full"))
         _check(parameters)
         _check_facts(notes, parameters)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -110,10 +110,10 @@ def _check(parameters: Parameters) -> None:
         raise ValueError("it has no components or no features")
     if (parameters.weights < 0).any() or abs(parameters.weights.sum() - 1.0) > 1e-6:
         raise ValueError("its weights do not sum to one")
-    if not np.array_equal(parameters.covariances, parameters.covariances.swapaxes(1, 2)):
+    if not np.array_equal(parameters.matrices, parameters.matrices.swapaxes(1, 2)):
         raise ValueError("its covariances are not symmetric")
     try:
-        parameters.choleskys  # noqa: B018 - computed for its check
+        parameters.factors  # noqa: B018 - computed for its check
     except DegenerateComponentError:
         raise ValueError("its covariances are not positive definite") from None
 

@@ -85,7 +85,7 @@ def run(
         while len(bounds) < settings.max_iter:
             statistics = steps.expectation(parameters)
             updated = maximise(statistics, settings.model, reg_covar=settings.ridge)
-            updated.whiteners  # noqa: B018 - a degenerate covariance ends the iteration that made it
+            updated.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
             bound = statistics.log_likelihood / statistics.weight
             change = bound - previous
             parameters, previous = updated, bound
