@@ -56,7 +56,7 @@ def test_a_collapsed_covariance_is_named(form: str) -> None:
     flat = p.covariances.copy()
     flat[-1] = 0.0
     with pytest.raises(DegenerateComponentError, match="Component"):
-        Parameters(p.weights, p.means, flat, form).inverse_factors
+        _ = Parameters(p.weights, p.means, flat, form).inverse_factors
 
 
 def test_a_form_that_is_unknown_or_of_another_shape_is_refused() -> None:
