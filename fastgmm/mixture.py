@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm.backend import as_rows
-from fastgmm.expectation_task import PackedMixture
 from fastgmm.frame import Frame
+from fastgmm.packed import AbstractPacked, packed_for_scoring
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.scoring import Results, score_rows
@@ -55,9 +55,9 @@ class Mixture:
         return k * d * (d + 1) // 2 + k * d + k - 1
 
     @cached_property
-    def _packed(self) -> PackedMixture:
+    def _packed(self) -> AbstractPacked:
         frame = Frame.of(self.parameters)
-        return PackedMixture(frame, frame.enter(self.parameters))
+        return packed_for_scoring(frame, frame.enter(self.parameters))
 
     def _rows(self, X: Any) -> AbstractRows:
         return as_rows(X, n_features=self.n_features)

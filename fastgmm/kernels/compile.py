@@ -86,6 +86,15 @@ def inner_part(function: Function) -> Function:
     return part(function)
 
 
+def allocating_part(function: Function) -> Function:
+    """Mark a part that makes arrays. Other parts count no references: an array's owner outlives them.
+
+    Counting took 20 cycles an array wherever branches kept LLVM from pairing what it could remove.
+    """
+    function.__dict__["is_allocating"] = True
+    return part(function)
+
+
 def build(function: Function, signature: Any, constants: dict[str, Any], mode: str) -> Function:
     """Compile one variant of a kernel.
 
@@ -111,8 +120,8 @@ def build(function: Function, signature: Any, constants: dict[str, Any], mode: s
         helper = partial(njit, pipeline_class=_PartCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
         def wrap(piece: Any) -> Any:
-            inner = getattr(piece, "is_inner", False)
-            return helper(forceinline=inner)(_named(piece, f"{piece.__name__}_in_{name}"))
+            inner, counts = getattr(piece, "is_inner", False), getattr(piece, "is_allocating", False)
+            return helper(forceinline=inner, _nrt=counts)(_named(piece, f"{piece.__name__}_in_{name}"))
 
         text = _specialised(function, constants, wrap, {})
         text = _named(text, name)

@@ -10,9 +10,10 @@ from fastgmm.kernels.density import log_joint, normalise
 from fastgmm.kernels.layout import CHUNK, HEADER, WIDTH
 from fastgmm.kernels.moments import add_moments
 from fastgmm.kernels.nodes import push
+from fastgmm.kernels.products import gram
 from fastgmm.kernels.strips import groups_of, load_columns, load_rows, load_weights, scratch, take_given, turn_rows
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import gram, load, total, zeros
+from fastgmm.kernels.vector import load, total, zeros
 
 REAL, WIDENED, WIDENED_GROUP = np.float64, 1, GROUP
 """Set by `compile.build`: the numbers computed with, and how many vectors of float64 one of them, and a group, make."""

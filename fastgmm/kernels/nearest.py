@@ -8,9 +8,10 @@ from numba import prange
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.layout import HEADER, WIDTH
 from fastgmm.kernels.nodes import push
+from fastgmm.kernels.products import outer
 from fastgmm.kernels.strips import groups_of, load_columns, load_weights, scratch
 from fastgmm.kernels.target import GROUP, PANEL
-from fastgmm.kernels.vector import best, column, outer, spread, store, zeros
+from fastgmm.kernels.vector import best, column, spread, store, zeros
 
 
 @part
