@@ -61,8 +61,8 @@ class DiagonalTask(AbstractExpectation):
         centre, scale, panels, means, log_constants, scales = self.mixture.score_arrays
         first_block, *stacks = nodes
         kernel(
-            X, weights, *self.given_span(start, start + len(X)), centre, scale, panels, means, scales, log_constants,
-            pair_share(self.skip_below, self.n_components), self._length, self._record, self.block,
+            len(stacks[0]), X, weights, *self.given_span(start, start + len(X)), centre, scale, panels, means, scales,
+            log_constants, pair_share(self.skip_below, self.n_components), self._length, self._record, self.block,
             diagonal_strip_rows(self.n_features, self.n_components), first_block, *stacks,
         )  # fmt: skip
 

@@ -112,9 +112,9 @@ class ExpectationTask(AbstractExpectation):
         strip = strip_rows(self.n_features, self.n_components)
         first_block, *stacks = nodes
         kernel(
-            X, weights, *self.given_span(start, start + len(X)), centre, scale, means, self.mixture.padded_means,
-            log_constants, whiteners, pair_share(self.skip_below, self.n_components), shape.record, shape.row_length,
-            self.block, strip, first_block, *stacks,
+            len(stacks[0]), X, weights, *self.given_span(start, start + len(X)), centre, scale, means,
+            self.mixture.padded_means, log_constants, whiteners, pair_share(self.skip_below, self.n_components),
+            shape.record, shape.row_length, self.block, strip, first_block, *stacks,
         )  # fmt: skip
 
     def statistics(self, sums: Floats, weight: float) -> SufficientStatistics:

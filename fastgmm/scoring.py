@@ -44,7 +44,7 @@ def score_rows(rows: AbstractRows, mixture: AbstractPacked, results: Results, te
 
     def score(piece: tuple[int, NDArray[Any], int]) -> None:
         start, X, parts = piece
-        kernel(X, *mixture.score_arrays, strip, parts, *results.span(start, start + len(X)))
+        kernel(parts, X, *mixture.score_arrays, strip, *results.span(start, start + len(X)))
 
     with team.limit():
         for start, X, _ in rows.spans(block, blocks):

@@ -7,7 +7,6 @@ identity to every component. Only the diagonals of second moments are summed, or
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.density import normalise
@@ -142,7 +141,7 @@ def diagonal_block(
 
 
 def diagonal(
-    X, sample_weight, given, given_labels, centre, scale, panels, means, scales, log_constants, skip_below,
+    t, parts, X, sample_weight, given, given_labels, centre, scale, panels, means, scales, log_constants, skip_below,
     length, record, block, strip, first_block, nodes, levels, depths,
 ):  # fmt: skip
     """Sum the rows of X block by block; each part of the blocks leaves a stack of dyadic nodes.
@@ -155,21 +154,19 @@ def diagonal(
     n_rows, n_features = X.shape
     n_components = log_constants.shape[0]
     n_blocks = (n_rows + block - 1) // block
-    parts = nodes.shape[0]
-    for t in prange(parts):
-        x = scratch(n_features * strip + PANEL * WIDTH, REAL)
-        y = scratch(n_features * strip + PANEL * WIDTH if TURNED else 1, REAL)
-        x[:] = 0.0
-        joint = scratch(n_components * strip, REAL)
-        row_weights = scratch(strip, REAL)
-        order = np.arange(strip).astype(np.int32)
-        lanes = scratch(n_components * record * LANES, np.float64)
-        depth = 0
-        for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
-            diagonal_block(
-                X, b * block, min((b + 1) * block, n_rows), sample_weight, given, given_labels, centre, scale, panels,
-                means, scales, log_constants, skip_below, length, record, strip, nodes[t, depth], x, y, joint,
-                row_weights, lanes, order,
-            )  # fmt: skip
-            depth = push(nodes[t], levels[t], depth, first_block + b)
-        depths[t] = depth
+    x = scratch(n_features * strip + PANEL * WIDTH, REAL)
+    y = scratch(n_features * strip + PANEL * WIDTH if TURNED else 1, REAL)
+    x[:] = 0.0
+    joint = scratch(n_components * strip, REAL)
+    row_weights = scratch(strip, REAL)
+    order = np.arange(strip).astype(np.int32)
+    lanes = scratch(n_components * record * LANES, np.float64)
+    depth = 0
+    for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
+        diagonal_block(
+            X, b * block, min((b + 1) * block, n_rows), sample_weight, given, given_labels, centre, scale, panels,
+            means, scales, log_constants, skip_below, length, record, strip, nodes[t, depth], x, y, joint,
+            row_weights, lanes, order,
+        )  # fmt: skip
+        depth = push(nodes[t], levels[t], depth, first_block + b)
+    depths[t] = depth

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.density import exponentials, log_joint
@@ -53,7 +52,7 @@ def write_likelihoods(joint, first, n_components, peak, top, log_likelihoods, re
 
 
 def score(
-    X, centre, scale, panels, means, log_constants, whiteners, strip, parts, log_likelihoods, responsibilities,
+    t, parts, X, centre, scale, panels, means, log_constants, whiteners, strip, log_likelihoods, responsibilities,
     log_joints, labels,
 ):  # fmt: skip
     """Write what is asked for of each row: the results whose arrays are not empty.
@@ -64,31 +63,30 @@ def score(
     n_rows, n_features = X.shape
     n_components = log_constants.shape[0]
     n_strips = (n_rows + strip - 1) // strip
-    for t in prange(parts):
-        x = scratch(n_features * strip + PANEL * WIDTH, REAL)
-        y = scratch(n_features * strip + PANEL * WIDTH if TURNED else 1, REAL)
-        joint = scratch(n_components * WIDTH, REAL)
-        top = scratch(WIDTH, REAL)
-        numbers = scratch(WIDTH, REAL)
-        order = np.arange(strip).astype(np.int32)
-        for s in range(n_strips * t // parts, n_strips * (t + 1) // parts):
-            n = min(strip, n_rows - s * strip)
-            load_columns(X, s * strip, n, centre, scale, order, x)
-            if TURNED:
-                turn_columns(x, groups_of(n), n_features, panels, y)
-            for g in range(groups_of(n)):
-                start = s * strip + g * WIDTH
-                size = min(WIDTH, n_rows - start)
-                first = g * n_features * WIDTH
-                if DIAGONAL:
-                    peak = diagonal_joint(
-                        y if TURNED else x, first, n_features, n_components, means, whiteners, log_constants, joint, 0
-                    )
-                else:
-                    peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, joint)
-                if log_joints.size > 0:
-                    write_joint(joint, 0, n_components, log_joints, start, size)
-                if labels.size > 0:
-                    write_labels(joint, 0, n_components, top, numbers, labels, start, size)
-                if log_likelihoods.size > 0 or responsibilities.size > 0:
-                    write_likelihoods(joint, 0, n_components, peak, top, log_likelihoods, responsibilities, start, size)
+    x = scratch(n_features * strip + PANEL * WIDTH, REAL)
+    y = scratch(n_features * strip + PANEL * WIDTH if TURNED else 1, REAL)
+    joint = scratch(n_components * WIDTH, REAL)
+    top = scratch(WIDTH, REAL)
+    numbers = scratch(WIDTH, REAL)
+    order = np.arange(strip).astype(np.int32)
+    for s in range(n_strips * t // parts, n_strips * (t + 1) // parts):
+        n = min(strip, n_rows - s * strip)
+        load_columns(X, s * strip, n, centre, scale, order, x)
+        if TURNED:
+            turn_columns(x, groups_of(n), n_features, panels, y)
+        for g in range(groups_of(n)):
+            start = s * strip + g * WIDTH
+            size = min(WIDTH, n_rows - start)
+            first = g * n_features * WIDTH
+            if DIAGONAL:
+                peak = diagonal_joint(
+                    y if TURNED else x, first, n_features, n_components, means, whiteners, log_constants, joint, 0
+                )
+            else:
+                peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, joint)
+            if log_joints.size > 0:
+                write_joint(joint, 0, n_components, log_joints, start, size)
+            if labels.size > 0:
+                write_labels(joint, 0, n_components, top, numbers, labels, start, size)
+            if log_likelihoods.size > 0 or responsibilities.size > 0:
+                write_likelihoods(joint, 0, n_components, peak, top, log_likelihoods, responsibilities, start, size)

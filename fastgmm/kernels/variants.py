@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from numba import types
 
 from fastgmm.kernels import compile as compiler
 from fastgmm.kernels.bounded import bounded
+from fastgmm.kernels.compile import Kernel
 from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
@@ -20,7 +20,6 @@ from fastgmm.kernels.score import score
 from fastgmm.kernels.target import GROUP, LANES
 
 Mode = Literal["parallel", "serial", "python"]
-Kernel = Callable[..., None]
 Constants = tuple[tuple[str, Any], ...]
 
 WHOLE, REAL = types.int64, types.float64
@@ -117,7 +116,7 @@ def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode, form: str = 
 @cache
 def _score(constants: Constants, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     results = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 2), _out(WHOLE, 1))
-    signature = (_rows(dtype), *[FLAT] * 6, WHOLE, WHOLE, *results)
+    signature = (_rows(dtype), *[FLAT] * 6, WHOLE, *results)
     return compiler.build(score, signature, dict(constants), mode)
 
 
