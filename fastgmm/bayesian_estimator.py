@@ -55,7 +55,7 @@ class BayesianGaussianMixture(GaussianMixture):
         Sticks broken from a Dirichlet process, cut off after `n_components`, or a finite Dirichlet distribution.
     weight_concentration_prior : float, optional
         The smaller, the fewer components are used. Default: 1 / n_components.
-    mean_precision_prior : float, default=None
+    mean_precision_prior : float, optional
         How many rows `mean_prior` counts for. Default: 1.
     mean_prior : array-like of shape (D,), optional
         Default: the mean of X.
@@ -199,8 +199,9 @@ class BayesianGaussianMixture(GaussianMixture):
         rows = framed(rows, self.covariance_type)
         workers = team(self.n_threads)
         prior = believed.prior(rows, workers)
+        outside = believed.leave(prior, rows.frame)
         ridge = self.reg_covar * rows.frame.scale**2
-        settings = Settings(prior.enter(rows.frame), self.tol, self.max_iter, ridge)
+        settings = Settings(prior, self.tol, self.max_iter, ridge)
         starts = self._last(rows) if again else self._starts_of(rows, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
@@ -208,9 +209,9 @@ class BayesianGaussianMixture(GaussianMixture):
         try:
             result = best_run(rows, starts, settings, workers, watch, previous, None if lines is None else lines.end)
         except PosteriorInterrupted as stop:
-            self._set(stop.result, prior, rows, names)
+            self._set(stop.result, outside, rows, names)
             raise
-        self._set(result, prior, rows, names)
+        self._set(result, outside, rows, names)
         if result.status is Status.MAX_ITER and self.max_iter > 0:
             warnings.warn(errors.NOT_CONVERGED, errors.convergence_warning(), stacklevel=3)
         return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from fastgmm.bayes.exact import exact_expectation
 from fastgmm.bayes.prior import Prior
 from fastgmm.errors import DataError
 from fastgmm.forms import FORMS
+from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
@@ -32,27 +33,43 @@ class Beliefs:
     covariance: Floats | None
 
     def prior(self, rows: AbstractRows, team: Team) -> Prior:
-        """Return the prior in the user's units; the rows' mean and covariance where nothing was said.
+        """Return the prior in the rows' frame; their mean and covariance where nothing was said.
 
         Raises
         ------
         DataError
             If the covariance is to be taken from rows that count for one or less.
         """
-        mean, covariance = self.mean, self.covariance
+        frame = rows.frame
+        mean = None if self.mean is None else frame.rows(self.mean)
+        covariance = None if self.covariance is None else FORMS[self.form].rescaled(self.covariance, frame.scale)
         if mean is None or covariance is None:
-            mean_of_rows, covariance_of_rows = _moments(rows, team)
+            mean_of_rows, scatter = _moments(rows, team)
             mean = mean_of_rows if mean is None else mean
-            if covariance is None:
-                if not rows.weight > 1:
-                    raise DataError(
-                        f"The weights sum to {rows.weight:g}: rows that count for one or less have no covariance that "
-                        "could be the prior. Weights count rows here: scale them, or give covariance_prior."
-                    )
-                covariance = _in_form(covariance_of_rows * (rows.weight / (rows.weight - 1)), self.form)
+            covariance = self._from(scatter, rows.weight) if covariance is None else covariance
         return Prior(
             self.kind, self.concentration, mean, self.mean_precision, covariance, self.degrees_of_freedom, self.form
         )
+
+    def leave(self, prior: Prior, frame: Frame) -> Prior:
+        """Return a prior of a frame in the user's units: to the bit what was said, where something was."""
+        outside = prior.leave(frame)
+        mean = outside.mean if self.mean is None else self.mean
+        return replace(
+            outside, mean=mean, covariance=outside.covariance if self.covariance is None else self.covariance
+        )
+
+    def _from(self, scatter: Floats, weight: float) -> Floats:
+        """Return what the form holds of the rows' covariance, unbiased."""
+        if not weight > 1:
+            raise DataError(
+                f"The weights sum to {weight:g}: rows that count for one or less have no covariance that could be the "
+                "prior. Weights count rows here: scale them, or give covariance_prior."
+            )
+        covariance = scatter / (weight - 1)
+        if self.form == "diag":
+            return np.diagonal(covariance).copy()
+        return np.asarray(np.diagonal(covariance).mean()) if self.form == "spherical" else covariance
 
 
 def beliefs(
@@ -110,19 +127,10 @@ def _covariance(value: Any, form: str, n_features: int) -> Floats:
 
 
 def _moments(rows: AbstractRows, team: Team) -> tuple[Floats, Floats]:
-    """Return the rows' mean (D,) and covariance (D, D) in the user's units, by a pass and one more about the mean."""
-    frame = rows.frame
-    mean = (frame.rows(rows.low) + frame.rows(rows.high)) / 2
+    """Return the rows' mean (D,) and scatter (D, D) in their frame, by a pass and one more about the mean."""
+    mean = (rows.frame.rows(rows.low) + rows.frame.rows(rows.high)) / 2
     for _ in range(2):
         one = Parameters(np.ones(1), mean[None], np.eye(rows.n_features)[None])
         statistics = exact_expectation(rows, one, team)
         mean = mean + statistics.sum_x[0] / statistics.sum_w[0]
-    covariance = FORMS["full"].rescaled(statistics.scatters / statistics.sum_w[0], 1 / frame.scale)
-    return mean / frame.scale + frame.centre, covariance[0]
-
-
-def _in_form(covariance: Floats, form: str) -> Floats:
-    """Reduce a covariance (D, D) to what a prior of the form holds."""
-    if form == "diag":
-        return np.diagonal(covariance).copy()
-    return np.asarray(np.diagonal(covariance).mean()) if form == "spherical" else covariance
+    return mean, statistics.scatters[0]

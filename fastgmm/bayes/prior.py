@@ -44,6 +44,12 @@ class Prior:
     form: str
 
     def enter(self, frame: Frame) -> Prior:
-        """Return the same belief in the coordinates of a frame."""
-        covariance = FORMS[self.form].rescaled(self.covariance, frame.scale)
-        return replace(self, mean=frame.rows(self.mean), covariance=covariance)
+        """Bring a prior of the user's units into a frame."""
+        return self._rescaled(frame.rows(self.mean), frame.scale)
+
+    def leave(self, frame: Frame) -> Prior:
+        """Bring a prior of a frame into the user's units."""
+        return self._rescaled(self.mean / frame.scale + frame.centre, 1 / frame.scale)
+
+    def _rescaled(self, mean: Floats, scale: Floats) -> Prior:
+        return replace(self, mean=mean, covariance=FORMS[self.form].rescaled(self.covariance, scale))

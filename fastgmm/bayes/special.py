@@ -28,7 +28,7 @@ def log_beta(a: ArrayLike, b: ArrayLike) -> Floats:
 
 
 def digamma(x: ArrayLike) -> Floats:
-    """Return ψ(x), the derivative of log Γ, elementwise, to a rounding of the larger of 1 and |ψ|.
+    """Return ψ(x), the derivative of log Γ, elementwise, to a few roundings of the larger of 1 and |ψ|.
 
     ψ(x) = ψ(x + 1) − 1/x up to FROM; beyond, ψ(x) = log x − 1/2x − Σ_n B_2n / (2n x²ⁿ).
 
