@@ -235,7 +235,8 @@ class BayesianGaussianMixture(GaussianMixture):
             rows.n_features,
         )
         check_range(rows.low, rows.high)
-        if self.reg_covar == 0 and self.covariance_prior is None:
+        enough = self.covariance_type == "spherical" and (rows.low < rows.high).any()
+        if self.reg_covar == 0 and self.covariance_prior is None and not enough:
             check_varies(rows.low, rows.high)
         return believed
 
@@ -256,10 +257,12 @@ class BayesianGaussianMixture(GaussianMixture):
         self, result: PosteriorResult, prior: Prior, rows: AbstractRows, names: NDArray[np.object_] | None
     ) -> None:
         """Set the attributes of a fitted estimator."""
-        self.posterior_ = posterior = result.posterior.leave(rows.frame)
+        posterior = result.posterior.leave(rows.frame)
+        values = _of_posterior(posterior, rows.dtype) | _of_prior(prior, rows.dtype)
+        self.posterior_ = posterior
         self.mixture_ = Mixture(posterior.point, self.n_threads)
         self._expected = Mixture(posterior.expected, self.n_threads)
-        for name, value in (_of_posterior(posterior, rows.dtype) | _of_prior(prior, rows.dtype)).items():
+        for name, value in values.items():
             setattr(self, name, value)
         self.converged_ = result.status is Status.CONVERGED
         self.n_iter_ = result.n_iter

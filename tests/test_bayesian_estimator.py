@@ -152,6 +152,16 @@ def test_same_fit_in_other_dimensions(started, form, d):
     np.testing.assert_allclose(ours.covariances_, theirs.covariances_, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-100, 1e100])
+@pytest.mark.parametrize("form", FORMS)
+def test_same_fit_in_units_far_from_one(started, form, unit):
+    X, resp = problem()
+    started(resp)
+    ours, theirs = pair(X * unit, n_components=K, covariance_type=form, max_iter=20, tol=0.0, reg_covar=0.0)
+    np.testing.assert_allclose(ours.lower_bounds_, np.ravel(theirs.lower_bounds_), rtol=1e-11)
+    np.testing.assert_allclose(ours.covariances_ / unit**2, theirs.covariances_ / unit**2, rtol=1e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_no_iterations_are_the_start(started, form):
     X, resp = problem()
@@ -440,6 +450,10 @@ def test_a_constant_column_needs_a_prior_or_a_ridge():
     with pytest.raises(ValueError, match="Column 1 of X is constant"):
         gm.fit(X)
     assert gm.set_params(covariance_prior=np.eye(2)).fit(X).covariances_[0, 1, 1] == pytest.approx(1 / 52)
+    spherical = gm.set_params(covariance_prior=None, covariance_type="spherical").fit(X)
+    assert spherical.covariances_[0] == pytest.approx(X[:, 0].var() * 25 / 52 + X[:, 0].var(ddof=1) / 2 / 52)
+    with pytest.raises(ValueError, match="Column 0 of X is constant"):
+        gm.fit(np.ones((50, 2)))
     assert BayesianGaussianMixture(reg_covar=1e-3).fit(X).covariances_[0, 1, 1] == pytest.approx(50e-3 / 52)
 
 

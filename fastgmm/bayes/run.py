@@ -83,6 +83,7 @@ def run(
         while len(bounds) < settings.max_iter:
             statistics = exact_expectation(rows, posterior.expected, team)
             updated = update(statistics, settings.prior, settings.ridge)
+            updated.expected.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
             bound = lower_bound(statistics, posterior.expected, updated, rows.frame.log_volume)
             change = bound - previous
             posterior, previous = updated, bound
