@@ -1,4 +1,4 @@
-"""Make `variational` importable from the tests beside it."""
+"""Make `bayes_cases` and `variational` importable from the tests beside it."""
 
 import sys
 from pathlib import Path

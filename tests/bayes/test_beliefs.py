@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import cases
+import bayes_cases as cases
 import numpy as np
 import pytest
 

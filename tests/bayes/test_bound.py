@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import cases
+import bayes_cases as cases
 import numpy as np
 import problems
 import pytest

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import cases
+import bayes_cases as cases
 import numpy as np
 import pytest
 from hypothesis import given
