@@ -14,7 +14,6 @@ from fastgmm import errors, features
 from fastgmm.backend import as_rows
 from fastgmm.bayes.beliefs import Beliefs, beliefs
 from fastgmm.bayes.checks import check_array_like, check_positive
-from fastgmm.bayes.exact import framed
 from fastgmm.bayes.posterior import Posterior
 from fastgmm.bayes.prior import Prior
 from fastgmm.bayes.run import PosteriorInterrupted, PosteriorResult, Settings, best_run
@@ -30,6 +29,7 @@ from fastgmm.mixture import Mixture
 from fastgmm.parameter_checks import check_boolean, check_choice, check_number, check_verbose, random_state
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
+from fastgmm.statistics import MOMENTS
 from fastgmm.threads import Team, team
 from fastgmm.validation import check_range, check_varies
 
@@ -196,7 +196,8 @@ class BayesianGaussianMixture(GaussianMixture):
         again = self.warm_start and hasattr(self, "posterior_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
-        rows = framed(rows, self.covariance_type)
+        if self.covariance_type == "spherical":
+            rows = rows.in_frame(rows.frame.isotropic())
         workers = team(self.n_threads)
         prior = believed.prior(rows, workers)
         outside = believed.leave(prior, rows.frame)
@@ -245,7 +246,9 @@ class BayesianGaussianMixture(GaussianMixture):
         rng = random_state(self.random_state, type(self).__name__)
 
         def make() -> Posterior:
-            statistics = start(rows, self.n_components, self.init_params, rng, workers)
+            statistics = start(
+                rows, self.n_components, self.init_params, rng, workers, moments=MOMENTS[self.covariance_type]
+            )
             return update(statistics, settings.prior, settings.ridge)
 
         return [make] * self.n_init

@@ -57,11 +57,10 @@ def started(monkeypatch):
     """Make both libraries start from given responsibilities."""
 
     def begin(resp):
-        def ours(rows, n_components, method, rng, team):
-            shape = (n_components, rows.n_features)
-            unit = np.broadcast_to(np.eye(shape[1]), (*shape, shape[1]))
-            origin = Parameters(np.full(n_components, 1 / n_components), np.zeros(shape), unit)
-            return rows.expectation(origin, team, given=lambda start, stop: resp[start:stop])
+        def ours(rows, n_components, method, rng, team, moments):
+            ones = np.ones(n_components)
+            origin = Parameters(ones / n_components, np.zeros((n_components, rows.n_features)), ones, "spherical")
+            return rows.expectation(origin, team, moments=moments, given=lambda start, stop: resp[start:stop])
 
         def theirs(self, X, random_state, xp=None):
             self._initialize(X, resp)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.bayes.exact import exact_expectation
 from fastgmm.bayes.prior import Prior
 from fastgmm.errors import DataError
 from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
-from fastgmm.rows.base import AbstractRows
+from fastgmm.rows.base import AbstractRows, Trust
+from fastgmm.statistics import MOMENTS
 from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
@@ -131,6 +131,6 @@ def _moments(rows: AbstractRows, team: Team) -> tuple[Floats, Floats]:
     mean = (rows.frame.rows(rows.low) + rows.frame.rows(rows.high)) / 2
     for _ in range(2):
         one = Parameters(np.ones(1), mean[None], np.eye(rows.n_features)[None])
-        statistics = exact_expectation(rows, one, team)
+        statistics = rows.expectation(one, team, moments=MOMENTS[one.form], trust=Trust(narrow=False))
         mean = mean + statistics.sum_x[0] / statistics.sum_w[0]
     return mean, statistics.scatters[0]
