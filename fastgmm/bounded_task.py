@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from fastgmm.expectation_task import ExpectationTask, pair_share
 from fastgmm.parameters import Parameters
 from fastgmm.sweep import NodeArrays
-from fastgmm.triangles import BATCH
 
 Floats = NDArray[np.float64]
 
@@ -59,17 +58,12 @@ def transport(before: Parameters, after: Parameters) -> Step:
 
 
 def _norms(whiteners: Floats, choleskys: Floats) -> Floats:
-    """Return upper bounds of ‖W L' − I‖ for some triangles of shape (K, D, D), a few at a time, as `triangles` does."""
-    count, d = whiteners.shape[:2]
-    result, step = np.empty(count), max(1, BATCH // d**2)
-    for first in range(0, count, step):
-        some = slice(first, first + step)
-        error = whiteners[some] @ choleskys[some]
-        error -= np.eye(d)
-        scale = np.maximum(np.abs(error).max(axis=(1, 2)), 1e-300)
-        error /= scale[:, None, None]
-        result[some] = np.sqrt(np.linalg.norm(error.swapaxes(1, 2) @ error, axis=(1, 2))) * scale
-    return result
+    """Return upper bounds of ‖W L' − I‖, (K,), for triangles of shape (K, D, D)."""
+    from fastgmm.kernels.variants import growth_kernel
+
+    norms = np.empty(len(whiteners))
+    growth_kernel()(1, np.ascontiguousarray(whiteners), np.ascontiguousarray(choleskys), norms)
+    return norms
 
 
 class BoundedState:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.triangles import inverses
+from fastgmm.triangles import factored
 
 Floats = NDArray[np.float64]
 
@@ -35,12 +35,8 @@ class AbstractForm(ABC):
         """Return the covariances of features multiplied by `scale` (D,)."""
 
     @abstractmethod
-    def factors(self, stored: Floats) -> Floats:
-        """Return the lower factors L, L Lᵀ = Σ; raise ``LinAlgError`` if a covariance is not positive definite."""
-
-    @abstractmethod
-    def inverse_factors(self, factors: Floats) -> Floats:
-        """Return W = L⁻¹."""
+    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
+        """Return lower factors L, L Lᵀ = Σ, and W = L⁻¹; ``LinAlgError`` if a covariance is not positive definite."""
 
     @abstractmethod
     def log_volumes(self, factors: Floats, n_components: int, n_features: int) -> Floats:
@@ -62,11 +58,8 @@ class Full(AbstractForm):
     def rescaled(self, stored: Floats, scale: Floats) -> Floats:
         return (stored * scale[:, None]) * scale
 
-    def factors(self, stored: Floats) -> Floats:
-        return np.asarray(np.linalg.cholesky(stored), dtype=np.float64)
-
-    def inverse_factors(self, factors: Floats) -> Floats:
-        return inverses(factors)
+    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
+        return factored(stored)
 
     def log_volumes(self, factors: Floats, n_components: int, n_features: int) -> Floats:
         return np.asarray(np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1))
@@ -87,11 +80,9 @@ class Tied(AbstractForm):
     def rescaled(self, stored: Floats, scale: Floats) -> Floats:
         return (stored * scale[:, None]) * scale
 
-    def factors(self, stored: Floats) -> Floats:
-        return np.asarray(np.linalg.cholesky(stored), dtype=np.float64)
-
-    def inverse_factors(self, factors: Floats) -> Floats:
-        return inverses(factors[None])[0]
+    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
+        lower, inverse = factored(stored[None])
+        return lower[0], inverse[0]
 
     def log_volumes(self, factors: Floats, n_components: int, n_features: int) -> Floats:
         return np.full(n_components, np.log(np.diagonal(factors)).sum())
@@ -114,13 +105,11 @@ class Diag(AbstractForm):
     def rescaled(self, stored: Floats, scale: Floats) -> Floats:
         return stored * scale * scale
 
-    def factors(self, stored: Floats) -> Floats:
+    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
         if not (stored > 0).all():
             raise np.linalg.LinAlgError("a variance is not positive")
-        return np.sqrt(stored)
-
-    def inverse_factors(self, factors: Floats) -> Floats:
-        return 1 / factors
+        deviations = np.sqrt(stored)
+        return deviations, 1 / deviations
 
     def log_volumes(self, factors: Floats, n_components: int, n_features: int) -> Floats:
         return np.asarray(np.log(factors).sum(axis=1))

@@ -89,6 +89,15 @@ class Parameters:
         return self._form.variances(self.covariances, *self.means.shape)
 
     @cached_property
+    def _factored(self) -> tuple[Floats, Floats]:
+        if not np.isfinite(self.covariances).all():
+            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
+        try:
+            return self._form.factored(self.covariances)
+        except np.linalg.LinAlgError:
+            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}") from None
+
+    @property
     def factors(self) -> Floats:
         """Lower factors L of the covariances, L Lᵀ = Σ, in their form: standard deviations where that is diagonal.
 
@@ -97,12 +106,7 @@ class Parameters:
         DegenerateComponentError
             If a covariance is not positive definite.
         """
-        if not np.isfinite(self.covariances).all():
-            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
-        try:
-            return self._form.factors(self.covariances)
-        except np.linalg.LinAlgError:
-            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}") from None
+        return self._factored[0]
 
     @cached_property
     def inverse_factors(self) -> Floats:
@@ -113,7 +117,7 @@ class Parameters:
         DegenerateComponentError
             If a covariance is not positive definite.
         """
-        found = self._form.inverse_factors(self.factors)
+        found = self._factored[1]
         if not np.isfinite(found).all():
             raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
         return found

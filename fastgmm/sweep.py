@@ -97,7 +97,7 @@ def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: 
     total = DyadicSum()
     with team.limit():
         for start, X, weights in spans:
-            if team.mode == "parallel":
+            if team.mode == "parallel" or team.size == 1:
                 nodes = _run(task, team.size, team.mode, start, X, weights)
             else:
                 pieces = _pieces(start, X, weights, task.block, team.size)

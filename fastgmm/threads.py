@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -40,14 +40,14 @@ class Team:
 
     def suited(self, n_rows: int, block: int) -> Team:
         """Return the team for so many rows: one thread for one block, which spares compiling the parallel kernel."""
-        return Team(1, "serial") if n_rows <= block else self
+        return ALONE if n_rows <= block else self
+
+    def limit(self) -> AbstractContextManager[None]:
+        """Let Numba use `size` threads, and restore what was set before."""
+        return nullcontext() if self.mode == "serial" else self._limited()
 
     @contextmanager
-    def limit(self) -> Iterator[None]:
-        """Let Numba use `size` threads, and restore what was set before."""
-        if self.mode == "serial":
-            yield
-            return
+    def _limited(self) -> Iterator[None]:
         import numba
 
         before = numba.get_num_threads()
@@ -64,6 +64,9 @@ class Team:
             return [function(item) for item in pieces]
         with ThreadPoolExecutor(self.size) as pool:
             return list(pool.map(function, pieces))
+
+
+ALONE = Team(1, "serial")
 
 
 def team(n_threads: int | None = None) -> Team:

@@ -14,7 +14,8 @@ from fastgmm.kernels.compile import Kernel
 from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
-from fastgmm.kernels.inverses import inverses
+from fastgmm.kernels.factors import factors
+from fastgmm.kernels.growth import growth
 from fastgmm.kernels.layout import lanes_of, layout
 from fastgmm.kernels.nearest import nearest
 from fastgmm.kernels.score import score
@@ -129,9 +130,15 @@ def nearest_kernel(dtype: np.dtype[Any], mode: Mode) -> Kernel:
 
 
 @cache
-def inverses_kernel(mode: Mode = "serial") -> Kernel:
-    """`inverses.inverses`, one variant."""
-    return compiler.build(inverses, (_in(REAL, 3), _out(REAL, 3)), {}, mode)
+def factors_kernel(mode: Mode = "serial") -> Kernel:
+    """`factors.factors`, one variant."""
+    return compiler.build(factors, (_in(REAL, 3), _out(REAL, 3), _out(REAL, 3), _out(types.boolean, 1)), {}, mode)
+
+
+@cache
+def growth_kernel(mode: Mode = "serial") -> Kernel:
+    """`growth.growth`, one variant."""
+    return compiler.build(growth, (_in(REAL, 3), _in(REAL, 3), _out(REAL, 1)), {}, mode)
 
 
 @cache

@@ -1,0 +1,94 @@
+"""Factors of covariances: Cholesky's, and their inverses, all components in one call.
+
+Rows of triangles are padded to whole tiles, so that every row operation is a loop over tiles. K = 32, microseconds for
+D = 4 / 16 / 64: LAPACK and a blocked inverse in NumPy 40 / 140 / 1150, plain loops 5 / 33 / 970, this 6 / 25 / 390.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgmm.kernels.compile import part
+from fastgmm.kernels.strips import scratch
+from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.vector import load, multiply, multiply_add, spread, store, zeros
+
+
+@part
+def factor_rows(covariance, n_features, stride, rows):
+    """Write U, Uᵀ U = Σ, row by row; return whether Σ is positive definite.
+
+    Each row is scaled and taken, times its numbers, off the rows below. What is left of the diagonal is of no account.
+    D³/6 FMA.
+    """
+    for i in range(n_features):
+        for c in range(i, n_features):
+            rows[i * stride + c] = covariance[i, c]
+    for i in range(n_features):
+        pivot = rows[i * stride + i]
+        if not 0.0 < pivot < np.inf:
+            return False
+        root = np.sqrt(pivot)
+        scale_tiles(rows, i * stride, i, n_features, 1.0 / root)
+        rows[i * stride + i] = root
+        for r in range(i + 1, n_features):
+            add_tiles(rows, r * stride, rows, i * stride, r, n_features, -rows[i * stride + r])
+    return True
+
+
+@part
+def scale_tiles(rows, at, begin, end, factor):
+    """Multiply a row, from the tile of place `begin` on, by a factor."""
+    c = begin // (GROUP * LANES) * (GROUP * LANES)
+    while c < end:
+        store(multiply(load(rows, at + c, 0, 1, GROUP), spread(factor, GROUP)), rows, at + c, 0)
+        c += GROUP * LANES
+
+
+@part
+def add_tiles(rows, at, others, place, begin, end, factor):
+    """Add a row times a factor to another, from the tile of place `begin` on."""
+    c = begin // (GROUP * LANES) * (GROUP * LANES)
+    while c < end:
+        sums = multiply_add(
+            load(others, place + c, 0, 1, GROUP), spread(factor, GROUP), load(rows, at + c, 0, 1, GROUP)
+        )
+        store(sums, rows, at + c, 0)
+        c += GROUP * LANES
+
+
+@part
+def invert_rows(upper, n_features, stride, rows):
+    """Write W = L⁻¹, L = Uᵀ, row by row: W_i = (e_i − Σ_{j<i} L_ij W_j) / L_ii. D³/6 FMA."""
+    for i in range(n_features):
+        scale, c = 1.0 / upper[i * stride + i], 0
+        while c < n_features:
+            sums = zeros(np.float64, 1, GROUP)
+            for j in range(c, i):
+                sums = multiply_add(load(rows, j * stride + c, 0, 1, GROUP), spread(upper[j * stride + i], GROUP), sums)
+            store(multiply(sums, spread(-scale, GROUP)), rows, i * stride + c, 0)
+            c += GROUP * LANES
+        rows[i * stride + i] = scale
+
+
+def factors(t, parts, covariances, choleskys, whiteners, definite):
+    """Write L, L Lᵀ = Σ_k, W = L⁻¹, and whether Σ_k is positive definite, for a share of the components.
+
+    Reads the upper triangles of covariances (K, D, D); writes choleskys and whiteners (K, D, D), zeros above their
+    diagonals included, and definite (K,). What a covariance that is not positive definite leaves is of no account.
+    K D³ flop.
+    """
+    n_components, n_features = covariances.shape[0], covariances.shape[1]
+    width = GROUP * LANES
+    stride = (n_features + width - 1) // width * width
+    upper = scratch(n_features * stride, np.float64)
+    rows = scratch(n_features * stride, np.float64)
+    upper[:] = 0.0
+    for k in range(n_components * t // parts, n_components * (t + 1) // parts):
+        definite[k] = factor_rows(covariances[k], n_features, stride, upper)
+        if definite[k]:
+            invert_rows(upper, n_features, stride, rows)
+            for i in range(n_features):
+                for c in range(n_features):
+                    choleskys[k, i, c] = upper[c * stride + i] if c <= i else 0.0
+                    whiteners[k, i, c] = rows[i * stride + c] if c <= i else 0.0
