@@ -123,12 +123,11 @@ class ExpectationTask(AbstractExpectation):
 
         shape = self.mixture.shape
         records = sums[HEADER:].reshape(self.n_components, shape.record)
-        moments = records[:, shape.moments]
         return SufficientStatistics(
             origins=self.mixture.origins,
-            sum_w=np.ascontiguousarray(moments[:, 0, 0]),
-            sum_x=np.ascontiguousarray(moments[:, 1:, 0]),
-            sum_xx=np.ascontiguousarray(moments[:, 1:, 1:]),
+            sum_w=records[:, shape.moments[0, 0]].copy(),
+            sum_x=records.take(shape.moments[1:, 0], axis=1),
+            sum_xx=records.take(shape.moments[1:, 1:], axis=1),
             log_likelihood=float(sums[0]) + weight * self.offset,
             weight=weight,
         )

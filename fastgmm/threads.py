@@ -51,6 +51,9 @@ class Team:
         import numba
 
         before = numba.get_num_threads()
+        if before == self.size:
+            yield
+            return
         numba.set_num_threads(self.size)
         try:
             yield
