@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable
@@ -15,23 +14,18 @@ from fastgmm import errors, features
 from fastgmm.backend import as_rows
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.passes import ALGORITHMS
 from fastgmm.em.progressive import is_worth, progressive
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Settings
 from fastgmm.errors import DataError
+from fastgmm.estimator.checks import FAMILIES, check_passes, check_shared
+from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.expectation_task import SKIP_BELOW
-from fastgmm.initialise import METHODS, start
+from fastgmm.initialise import start
 from fastgmm.initialise.given import GivenStart, given_start
 from fastgmm.mixture import Mixture
 from fastgmm.models import maximise
-from fastgmm.parameter_checks import (
-    check_boolean,
-    check_choice,
-    check_number,
-    check_verbose,
-    random_state,
-)
+from fastgmm.parameter_checks import check_choice, random_state
 from fastgmm.parameters import Parameters
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
@@ -44,7 +38,7 @@ MODELS = {"full": "VVV"}
 """scikit-learn's names of covariance families → models."""
 
 
-class GaussianMixture:
+class GaussianMixture(AbstractMixtureEstimator):
     """Gaussian mixture fitted by EM, with scikit-learn's interface.
 
     Parameters
@@ -250,30 +244,7 @@ class GaussianMixture:
         self.n_features_in_ = rows.n_features
         features.remember(self, names)
 
-    # --- using the fit ---------------------------------------------------------------------------------------------
-
-    def score_samples(self, X: Any) -> Floats:
-        """Return the log-likelihood of each row, (N,)."""
-        return self._fitted(X).log_prob(X)
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood of the rows."""
-        return self._fitted(X).score(X)
-
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each row, (N,)."""
-        return self._fitted(X).predict(X)
-
-    def predict_proba(self, X: Any) -> Floats:
-        """Return the posterior probabilities of the components for each row, (N, K)."""
-        return self._fitted(X).responsibilities(X)
-
-    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
-        """Draw rows (n, D) from the fitted density, and their components (n,)."""
-        mixture = self._fitted(None)
-        if n_samples < 1:
-            raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
-        return mixture.sample(n_samples, random_state(self.random_state, type(self).__name__))
+    # --- criteria -----------------------------------------------------------------------------------------------------
 
     def bic(self, X: Any) -> float:
         """Return the Bayesian information criterion on X: the lower the better."""
@@ -286,80 +257,11 @@ class GaussianMixture:
     def _n_parameters(self) -> int:
         return self._fitted(None).n_parameters
 
-    def _fitted(self, X: Any) -> Mixture:
-        if not hasattr(self, "mixture_"):
-            raise errors.not_fitted_error()(
-                f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
-                "using this estimator."
-            )
-        features.check(self, X)
-        return self.mixture_
-
-    # --- checks ----------------------------------------------------------------------------------------------------
-
     def _check_parameters(self) -> None:
-        owner = type(self).__name__
-        check_number(self.n_components, "n_components", owner, int, 1)
-        check_number(self.tol, "tol", owner, float, 0)
-        check_number(self.reg_covar, "reg_covar", owner, float, 0)
-        check_number(self.max_iter, "max_iter", owner, int, 0)
-        check_number(self.n_init, "n_init", owner, int, 1)
-        check_number(self.verbose_interval, "verbose_interval", owner, int, 1)
-        check_verbose(self.verbose, "verbose", owner)
-        check_boolean(self.warm_start, "warm_start", owner)
-        random_state(self.random_state, owner)
-        check_choice(self.init_params, "init_params", owner, METHODS)
-        check_choice(self.covariance_type, "covariance_type", owner, ("full", "tied", "diag", "spherical"))
+        check_shared(self)
+        check_passes(self)
+        check_choice(self.covariance_type, "covariance_type", type(self).__name__, FAMILIES)
         if self.covariance_type not in MODELS:
             raise NotImplementedError(
                 f"covariance_type={self.covariance_type!r} is not there yet; use 'full', the default."
             )
-        check_choice(self.algorithm, "algorithm", owner, ALGORITHMS)
-        check_number(self.skip_below, "skip_below", owner, float, 0)
-        if self.skip_below >= 1:
-            raise ValueError(
-                f"The 'skip_below' parameter of {owner} must be a float in the range [0, 1). Got {self.skip_below!r} "
-                "instead. It is the share of a row that may be left out: 1e-9 is large already."
-            )
-        team(self.n_threads)
-
-    # --- scikit-learn's protocol -----------------------------------------------------------------------------------
-
-    @classmethod
-    def _parameter_names(cls) -> list[str]:
-        return sorted(name for name in inspect.signature(cls.__init__).parameters if name != "self")
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's parameters by name."""
-        return {name: getattr(self, name) for name in self._parameter_names()}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters by name; ValueError for a name that the constructor does not have."""
-        names = self._parameter_names()
-        for name in params:
-            if name not in names:
-                raise ValueError(f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {names!r}.")
-        for name, value in params.items():
-            setattr(self, name, value)
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags
-
-        return Tags(estimator_type="density_estimator", target_tags=TargetTags(required=False), input_tags=InputTags())
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "mixture_")
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(type(self).__init__).parameters
-        changed = [
-            f"{name}={value!r}"
-            for name in self._parameter_names()
-            if not _same(value := getattr(self, name, None), defaults[name].default)
-        ]
-        return f"{type(self).__name__}({', '.join(changed)})"
-
-
-def _same(value: Any, default: Any) -> bool:
-    return value is default or (type(value) is type(default) and bool(value == default))
