@@ -1,37 +1,64 @@
-"""The verb *maximise*: parameters from statistics. One covariance model a file, and the table of them."""
+"""The verb *maximise*: parameters from statistics, for fourteen models of the covariances; see `table`.
+
+Each model is a short function of moments with its formula in its docstring; models that share an idea share a file.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.models.full import full
+from fastgmm.models.moments import Moments
+from fastgmm.models.table import FAMILIES as FAMILIES
+from fastgmm.models.table import MODELS as MODELS
+from fastgmm.models.table import Model as Model
+from fastgmm.models.table import find_model as find_model
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
 
 Floats = NDArray[np.float64]
 
-MODELS: dict[str, Callable[[SufficientStatistics, Floats], Parameters]] = {"VVV": full}
-"""Celeux and Govaert's names (volume, shape, orientation) → (statistics, ridge (D,)) → parameters."""
 
-
-def maximise(statistics: SufficientStatistics, model: str = "VVV", *, reg_covar: float | Floats = 1e-6) -> Parameters:
+def maximise(
+    statistics: SufficientStatistics,
+    model: str = "VVV",
+    *,
+    reg_covar: float | Floats = 1e-6,
+    equal_weights: bool = False,
+    before: Parameters | None = None,
+) -> Parameters:
     """Return the parameters that maximise the expected log-likelihood given the statistics.
 
     Parameters
     ----------
     statistics : SufficientStatistics
-    model : {"VVV"}
-        Covariance model: VVV, a free covariance for each component.
+        With the second moments that the model needs: full ones serve every model.
+    model : str
+        Covariance model: one of the fourteen of Celeux and Govaert, EII VII EEI VEI EVI VVI EEE VEE EVE VVE EEV VEV EVV
+        VVV; or scikit-learn's full, tied, diag, spherical; or mclust's E, V for one feature.
     reg_covar : float or array of shape (D,)
-        Added to the variances (the diagonals), in their units.
+        Added to the variances (the diagonals), in their units; to a spherical variance, its mean is.
+    equal_weights : bool, default=False
+        Give all components the weight 1/K.
+    before : Parameters, optional
+        Those of the iteration before, in the same coordinates. VEI, VEE and VEV start their alternations from their
+        volumes, which saves time. EVE and VVE start from their orientation: their objective may have several
+        maxima, and so no M-step of an EM ends below where the last one did.
+
+    Returns
+    -------
+    parameters : Parameters
+        In the model's form, see ``MODELS``.
 
     Raises
     ------
     ValueError
         For an unknown model, a negative `reg_covar`, or statistics of no rows.
+    StatisticsError
+        If the statistics lack second moments that the model needs.
+    DegenerateComponentError
+        In EVI, EVE and EVV, if a component's rows lie in a subspace and so have no volume. (Elsewhere a covariance that
+        is singular shows when the parameters' factors are computed.)
 
     Examples
     --------
@@ -39,18 +66,37 @@ def maximise(statistics: SufficientStatistics, model: str = "VVV", *, reg_covar:
     >>> import fastgmm
     >>> X = fastgmm.datasets.load_faithful()
     >>> start = fastgmm.Parameters([1.0], X[:1], [np.eye(2)])
-    >>> fitted = fastgmm.maximise(fastgmm.expectation(X, start), reg_covar=0.0)
+    >>> statistics = fastgmm.expectation(X, start)
+    >>> fitted = fastgmm.maximise(statistics, reg_covar=0.0)
     >>> np.allclose(fitted.covariances[0], np.cov(X.T, bias=True))
     True
+    >>> fastgmm.maximise(statistics, "VVI", reg_covar=0.0).covariances.round(2)
+    array([[  1.3 , 184.14]])
     """
-    if model not in MODELS:
-        known = ", ".join(sorted(MODELS))
-        raise ValueError(
-            f"model must be one of {known}, but is {model!r}; the other covariance families are not there yet."
-        )
+    chosen = find_model(model, statistics.n_features)
     ridge = np.broadcast_to(np.asarray(reg_covar, dtype=np.float64), (statistics.n_features,))
     if not (np.isfinite(ridge).all() and (ridge >= 0).all()):
         raise ValueError(f"reg_covar must be finite and not negative, but is {reg_covar!r}.")
     if statistics.is_zero:
         raise ValueError("the statistics count no rows; add those of at least one pass over data.")
-    return MODELS[model](statistics, ridge)
+    if before is not None and before.means.shape != statistics.origins.shape:
+        raise ValueError(
+            f"before must have means of shape {statistics.origins.shape} like the statistics, but they are "
+            f"{before.means.shape}."
+        )
+    moments = Moments.of(statistics.reduced(chosen.moments), pooled=chosen.common)
+    covariances = _ridged(chosen.step(moments, before), ridge, chosen.form)
+    k = statistics.n_components
+    weights = np.full(k, 1 / k) if equal_weights else moments.sizes / moments.sizes.sum()
+    return Parameters(weights, moments.means, covariances, chosen.form)
+
+
+def _ridged(covariances: Floats, ridge: Floats, form: str) -> Floats:
+    """Add to the variances."""
+    if form == "spherical":
+        return covariances + ridge.mean()
+    if form == "diag":
+        return covariances + ridge
+    result, places = covariances.copy(), np.arange(len(ridge))
+    result[..., places, places] += ridge
+    return result

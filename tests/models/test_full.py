@@ -6,7 +6,7 @@ import pytest
 import reference
 
 from fastgmm.models import MODELS, maximise
-from fastgmm.models.full import full
+from fastgmm.models.full import vvv
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
 
@@ -90,9 +90,9 @@ def test_statistics_are_left_as_they_are() -> None:
 
 
 def test_table_of_models() -> None:
-    assert MODELS["VVV"] is full
-    with pytest.raises(ValueError, match="model must be one of VVV"):
-        maximise(statistics(), "EII")
+    assert MODELS["VVV"].step is vvv
+    with pytest.raises(ValueError, match=r"model must be one of EII, .* but is 'XXX'"):
+        maximise(statistics(), "XXX")
 
 
 @pytest.mark.parametrize("ridge", [-1e-9, np.nan, np.inf])
