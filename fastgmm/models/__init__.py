@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.models.moments import Moments
+from fastgmm.models.prior import Prior as Prior
 from fastgmm.models.table import FAMILIES as FAMILIES
 from fastgmm.models.table import MODELS as MODELS
 from fastgmm.models.table import Model as Model
@@ -24,6 +25,7 @@ def maximise(
     model: str = "VVV",
     *,
     reg_covar: float | Floats = 1e-6,
+    prior: Prior | None = None,
     equal_weights: bool = False,
     before: Parameters | None = None,
 ) -> Parameters:
@@ -38,6 +40,8 @@ def maximise(
         VVV; or scikit-learn's full, tied, diag, spherical; or mclust's E, V for one feature.
     reg_covar : float or array of shape (D,)
         Added to the variances (the diagonals), in their units; to a spherical variance, its mean is.
+    prior : Prior, optional
+        In the coordinates of the statistics: maximise the posterior density instead of the likelihood.
     equal_weights : bool, default=False
         Give all components the weight 1/K.
     before : Parameters, optional
@@ -53,7 +57,7 @@ def maximise(
     Raises
     ------
     ValueError
-        For an unknown model, a negative `reg_covar`, or statistics of no rows.
+        For an unknown model, a negative `reg_covar`, a prior of other features, or statistics of no rows.
     StatisticsError
         If the statistics lack second moments that the model needs.
     DegenerateComponentError
@@ -84,7 +88,13 @@ def maximise(
             f"before must have means of shape {statistics.origins.shape} like the statistics, but they are "
             f"{before.means.shape}."
         )
+    if prior is not None and len(prior.mean) != statistics.n_features:
+        raise ValueError(
+            f"the prior is of {len(prior.mean)} features, but the statistics are of {statistics.n_features}."
+        )
     moments = Moments.of(statistics.reduced(chosen.moments), pooled=chosen.common)
+    if prior is not None:
+        moments = prior.applied(moments, chosen)
     covariances = _ridged(chosen.step(moments, before), ridge, chosen.form)
     k = statistics.n_components
     weights = np.full(k, 1 / k) if equal_weights else moments.sizes / moments.sizes.sum()

@@ -24,14 +24,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
-MAX_SWEEPS = 500
-"""Each is a step down, so that any number is an M-step."""
-
-TOLERANCE = 1e-12
+TOLERANCE = 1e-10
 """Share of the objective that a sweep must gain for another."""
 
 
-def common_axes(scatters: Floats, start: Floats, precisions: Callable[[Floats], Floats]) -> Floats:
+def common_axes(scatters: Floats, start: Floats, precisions: Callable[[Floats], Floats], max_sweeps: int) -> Floats:
     """Turn axes D (D, D) until Σ_k tr(D B_k Dᵀ W_k) rests, where the diagonal B_k follow from D.
 
     Parameters
@@ -42,10 +39,12 @@ def common_axes(scatters: Floats, start: Floats, precisions: Callable[[Floats], 
     precisions : callable
         Gives the diagonals b (K, D) of B from w = diag(Dᵀ W_k D), (K, D): those that minimise the model's own
         objective, of which Σ_k b_k · w is a bound from above that touches it at the present axes.
+    max_sweeps : int
+        Each is a step down, so that any number is an M-step.
     """
     axes = start.copy()
     turned = axes.T @ scatters @ axes
-    for _ in range(MAX_SWEEPS):
+    for _ in range(max_sweeps):
         gain = 0.0
         for left, right in rounds(len(axes)):
             gain += _turn(axes, turned, precisions(np.einsum("kdd->kd", turned)), left, right)

@@ -15,6 +15,12 @@ from fastgmm.parameters import Parameters
 
 Floats = NDArray[np.float64]
 
+FIRST_SWEEPS = 100
+"""Largest number of sweeps from a new orientation. About ten are enough where components do share one."""
+
+MORE_SWEEPS = 10
+"""Largest number of sweeps from the orientation before: the next M-step goes on where this one ends."""
+
 
 def eve(moments: Moments, before: Parameters | None = None) -> Floats:
     """Σ_k = D λ A_k Dᵀ, (K, D, D), where D minimises Σ_k |diag w_k|^(1/D) for w_k = diag(Dᵀ W_k D).
@@ -69,7 +75,7 @@ def _orientation(
         pooled = (scatters[sizes > 0] / sizes[sizes > 0, None, None]).sum(axis=0)
         starts = [np.linalg.eigh(pooled)[1], *eigen(scatters)[1], np.eye(len(pooled))]
     start = min(starts, key=lambda axes: objective(_along(axes, scatters)))
-    return common_axes(scatters, start, precisions)
+    return common_axes(scatters, start, precisions, FIRST_SWEEPS if before is None else MORE_SWEEPS)
 
 
 def _axes_of(parameters: Parameters) -> Floats:
