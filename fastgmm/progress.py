@@ -35,6 +35,8 @@ class VerboseLines:
     def iteration(self, done: Iteration) -> None:
         """Report every `interval`-th iteration."""
         self.begin(done.restart)
+        for collapse in done.degenerate:
+            print(f"  Iteration {done.number}\t component {collapse.component} collapsed: {collapse.action}")
         if done.number % self._interval == 0:
             if self._verbose == 1:
                 print(f"  Iteration {done.number}")

@@ -7,15 +7,14 @@ from time import perf_counter
 
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.run import Interrupted, RunResult, Settings, run
-from fastgmm.parameters import Parameters
+from fastgmm.em.run import Interrupted, RunResult, Settings, Start, run
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
 
 
 def best_run(
     rows: AbstractRows,
-    starts: list[Callable[[], Parameters]],
+    starts: list[Callable[[], Start]],
     settings: Settings,
     team: Team,
     callback: Callback | None = None,
@@ -31,8 +30,17 @@ def best_run(
     best: RunResult | None = None
     for number, start in enumerate(starts):
         try:
+            made = start()
             found = run(
-                rows, start(), settings, team, restart=number, began=began, callback=callback, previous=previous
+                rows,
+                made.parameters,
+                settings,
+                team,
+                restart=number,
+                began=began,
+                previous=previous,
+                callback=callback,
+                degenerate=made.degenerate,
             )
         except Interrupted as stop:
             raise Interrupted(_better(best, stop.result)) from None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastgmm.em.degeneracy import POLICIES
 from fastgmm.em.passes import ALGORITHMS
+from fastgmm.errors import ParameterError
 from fastgmm.initialise import METHODS
+from fastgmm.models import FAMILIES, MODELS
+from fastgmm.models.prior import Prior
 from fastgmm.parameter_checks import check_boolean, check_choice, check_number, check_verbose, random_state
 from fastgmm.threads import team
-
-FAMILIES = ("full", "tied", "diag", "spherical")
+from fastgmm.validation import WEIGHT_TYPES
 
 
 def check_shared(estimator: Any) -> None:
@@ -38,3 +41,23 @@ def check_passes(estimator: Any) -> None:
             f"The 'skip_below' parameter of {owner} must be a float in the range [0, 1). Got "
             f"{estimator.skip_below!r} instead. It is the share of a row that may be left out: 1e-9 is large already."
         )
+
+
+def check_parameters(estimator: Any) -> None:
+    """Refuse what a `GaussianMixture` does not take."""
+    owner = type(estimator).__name__
+    check_shared(estimator)
+    check_passes(estimator)
+    check_choice(estimator.covariance_type, "covariance_type", owner, (*FAMILIES, *MODELS))
+    check_boolean(estimator.equal_weights, "equal_weights", owner)
+    check_choice(estimator.weight_type, "weight_type", owner, WEIGHT_TYPES)
+    check_choice(estimator.on_degenerate, "on_degenerate", owner, POLICIES)
+    check_number(estimator.reg_covar_relative, "reg_covar_relative", owner, float, 0)
+    prior = estimator.prior
+    if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "mclust")):
+        raise ParameterError(
+            f"The 'prior' parameter of {owner} must be None, 'mclust' or an instance of 'fastgmm.models.prior.Prior'. "
+            f"Got {prior!r} instead."
+        )
+    if estimator.equal_weights and estimator.weights_init is not None:
+        raise ParameterError("weights_init has no effect where equal_weights=True; give one of them.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import errors, features
+from fastgmm.backend import as_rows
 from fastgmm.estimator.protocol import AbstractEstimator
 from fastgmm.mixture import Mixture
 from fastgmm.parameter_checks import random_state
+from fastgmm.rows.base import AbstractRows
 
 Floats = NDArray[np.float64]
 
@@ -19,23 +21,30 @@ class AbstractMixtureEstimator(AbstractEstimator):
     """An estimator whose fit is a density of K components: labels, probabilities, likelihoods, samples."""
 
     mixture_: Mixture
+    means_: NDArray[Any]
+    n_features_in_: int
     random_state: Any
 
-    def score_samples(self, X: Any) -> Floats:
-        """Return the log-likelihood of each row, (N,)."""
-        return self._fitted(X).log_prob(X)
+    def score_samples(self, X: Any) -> NDArray[Any]:
+        """Return the log-likelihood of each row, (N,): float32 where the rows and those of the fit are."""
+        mixture, rows = self._fitted(X), as_rows(X, n_features=self.n_features_in_)
+        return mixture.log_prob(rows).astype(self._dtype(rows), copy=False)
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood of the rows."""
-        return self._fitted(X).score(X)
+    def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean log-likelihood of the rows, each counted by its weight."""
+        return self._fitted(X).score(X, sample_weight)
 
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the most probable component of each row, (N,)."""
         return self._fitted(X).predict(X)
 
-    def predict_proba(self, X: Any) -> Floats:
-        """Return the posterior probabilities of the components for each row, (N, K)."""
-        return self._fitted(X).responsibilities(X)
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return the posterior probabilities of the components, (N, K): float32 where the rows and the fit's are."""
+        mixture, rows = self._fitted(X), as_rows(X, n_features=self.n_features_in_)
+        return mixture.responsibilities(rows).astype(self._dtype(rows), copy=False)
+
+    def _dtype(self, rows: AbstractRows) -> np.dtype[Any]:
+        return np.result_type(rows.dtype, self.means_.dtype)
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
         """Draw rows (n, D) from the fitted density, and their components (n,)."""

@@ -1,41 +1,35 @@
-"""GaussianMixture: the scikit-learn face. Names, shapes, defaults and errors; no mathematics."""
+"""GaussianMixture: maximum likelihood, with scikit-learn's names, numbers and manners."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm import errors, features
+from fastgmm import features
 from fastgmm.backend import as_rows
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.progressive import is_worth, progressive
 from fastgmm.em.restarts import best_run
-from fastgmm.em.run import Interrupted, RunResult, Settings
+from fastgmm.em.run import Interrupted, RunResult, Start
 from fastgmm.errors import DataError
-from fastgmm.estimator.checks import FAMILIES, check_passes, check_shared
+from fastgmm.estimator import advice
+from fastgmm.estimator.attributes import precision_factors, precisions
+from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
+from fastgmm.estimator.plan import settings_of, starts_of
 from fastgmm.expectation_task import SKIP_BELOW
-from fastgmm.initialise import start
-from fastgmm.initialise.given import GivenStart, given_start
+from fastgmm.initialise.given import given_start
 from fastgmm.mixture import Mixture
-from fastgmm.models import maximise
-from fastgmm.parameter_checks import check_choice, random_state
+from fastgmm.models import FAMILIES, MODELS
+from fastgmm.models.prior import Prior
 from fastgmm.parameters import Parameters
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
-from fastgmm.threads import Team, team
+from fastgmm.threads import team
 from fastgmm.validation import check_range, check_varies
-
-Floats = NDArray[np.float64]
-
-MODELS = {"full": "VVV"}
-"""scikit-learn's names of covariance families → models."""
 
 
 class GaussianMixture(AbstractMixtureEstimator):
@@ -44,8 +38,10 @@ class GaussianMixture(AbstractMixtureEstimator):
     Parameters
     ----------
     n_components : int, default=1
-    covariance_type : {"full"}, default="full"
-        "tied", "diag" and "spherical" are refused until they are there.
+    covariance_type : {"full", "tied", "diag", "spherical"} or a model's name, default="full"
+        The fourteen models of Celeux and Govaert (volume, shape, orientation: Equal, Variable, Identity) go beyond
+        scikit-learn: "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV".
+        "full" is "VVV", "tied" is "EEE", "diag" is "VVI" and "spherical" is "VII".
     tol : float, default=1e-3
         EM stops when the mean log-likelihood changes by less.
     reg_covar : float, default=1e-6
@@ -54,7 +50,7 @@ class GaussianMixture(AbstractMixtureEstimator):
         Most iterations of a run, and number of runs, of which the best is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
     weights_init, means_init, precisions_init : array-like, optional
-        Shapes (K,), (K, D), (K, D, D): taken instead of what `init_params` finds.
+        Shapes (K,), (K, D) and that of ``covariances_``: taken instead of what `init_params` finds.
     random_state : int, RandomState instance or None
     warm_start : bool, default=False
         Start `fit` from the last fit's parameters.
@@ -70,15 +66,34 @@ class GaussianMixture(AbstractMixtureEstimator):
     skip_below : float, default=2**-53
         Beyond scikit-learn. Share of a row that may be left out of the sums, at most: the default is less than a
         rounding, 0 leaves nothing out. Larger values save time where components are many: 1e-9, say.
+    prior : None, "mclust" or Prior, default=None
+        Beyond scikit-learn. Conjugate prior of means and covariances, so that no component collapses; "mclust" is that
+        program's default. EM then raises log-likelihood + log-density of the prior, and ``lower_bound_`` is their mean.
+    equal_weights : bool, default=False
+        Beyond scikit-learn. Keep all weights at 1/K.
+    weight_type : {"frequency", "reliability"}, default="frequency"
+        Beyond scikit-learn. What `sample_weight` means: how often a row was seen, or how far it is to be believed. The
+        latter are scaled so that they sum to the number of rows with a positive weight, which `bic`, `icl` and a prior
+        count; the unit of such weights does not matter.
+    on_degenerate : {"raise", "regularise", "reseed", "remove"}, default="raise"
+        Beyond scikit-learn. Where a component collapses: raise, as scikit-learn does; add the smallest relative ridge
+        that helps; put it beside the component that is widest; or go on without it, so that fewer components come out.
+        ``degenerate_`` tells what happened.
+    reg_covar_relative : float, default=0.0
+        Beyond scikit-learn. This share of each feature's variance over all rows is added to the variances (of the mean
+        variance, where the model has one scale for all features): a `reg_covar` that does not depend on the unit.
 
     Attributes
     ----------
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : arrays
-        Of shapes (K,), (K, D) and (K, D, D); of X's dtype if that is float32, else float64.
+        Of shapes (K,), (K, D) and, the last three, (K, D, D), (D, D), (K, D) or (K,), by the form of the covariances;
+        of X's dtype if that is float32, else float64.
     converged_ : bool
     n_iter_ : int
     lower_bound_, lower_bounds_ : float and list of float
-        Mean log-likelihoods that the expectation steps of the best run saw.
+        Mean log-likelihoods (with a prior, penalised ones) that the expectation steps of the best run saw.
+    degenerate_ : list of em.degeneracy.Degeneracy
+        Beyond scikit-learn: iteration (0: the start), component and action of each collapse in the best run.
     mixture_ : Mixture
         Beyond scikit-learn: the fitted density in float64.
 
@@ -89,6 +104,8 @@ class GaussianMixture(AbstractMixtureEstimator):
     References
     ----------
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm. JRSS B 39, 1–38.
+    Celeux and Govaert (1995), Gaussian parsimonious clustering models. Pattern Recognition 28, 781–793.
+    Fraley and Raftery (2007), Bayesian regularization for normal mixture estimation. J. Classification 24, 155–181.
 
     Examples
     --------
@@ -121,6 +138,11 @@ class GaussianMixture(AbstractMixtureEstimator):
         callback: Callback | None = None,
         algorithm: str = "auto",
         skip_below: float = SKIP_BELOW,
+        prior: str | Prior | None = None,
+        equal_weights: bool = False,
+        weight_type: str = "frequency",
+        on_degenerate: str = "raise",
+        reg_covar_relative: float = 0.0,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -140,6 +162,11 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.callback = callback
         self.algorithm = algorithm
         self.skip_below = skip_below
+        self.prior = prior
+        self.equal_weights = equal_weights
+        self.weight_type = weight_type
+        self.on_degenerate = on_degenerate
+        self.reg_covar_relative = reg_covar_relative
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +178,7 @@ class GaussianMixture(AbstractMixtureEstimator):
         X : array-like of shape (N, D)
         y : ignored
         sample_weight : array-like of shape (N,), optional
-            How much each row counts: weight 2 is a row given twice.
+            How much each row counts: weight 2 is a row given twice (see `weight_type`).
 
         Raises
         ------
@@ -169,29 +196,19 @@ class GaussianMixture(AbstractMixtureEstimator):
         return self.mixture_.predict(rows)
 
     def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
-        self._check_parameters()
+        """Fit, publish, warn; return the rows. A warning is shown for the line that called the calling method."""
+        check_parameters(self)
         names = features.names_of(X)
-        rows = as_rows(X, sample_weight, min_rows=2)
-        if rows.n_rows < self.n_components:
-            raise DataError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
-                f"n_samples = {rows.n_rows}"
-            )
+        rows = self._rows(X, sample_weight)
         given = given_start(
-            self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features
+            self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features, self._form
         )
-        check_range(rows.low, rows.high)
-        if self.reg_covar == 0:
-            check_varies(rows.low, rows.high)
+        workers = team(self.n_threads)
+        settings = settings_of(self, self._model, rows, workers)
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
-        ridge = self.reg_covar * rows.frame.scale**2
-        settings = Settings(
-            self.tol, self.max_iter, ridge, MODELS[self.covariance_type], self.algorithm, self.skip_below
-        )
-        workers = team(self.n_threads)
-        starts = self._warm_start(rows) if again else self._starts(rows, given, settings, workers)
+        starts = [lambda: Start(self._last(rows))] if again else starts_of(self, rows, given, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
         watch = together(None if lines is None else lines.iteration, self.callback)
@@ -201,67 +218,70 @@ class GaussianMixture(AbstractMixtureEstimator):
             self._publish(stop.result, rows, names)
             raise
         self._publish(result, rows, names)
-        if result.status is Status.MAX_ITER and self.max_iter > 0:
-            warnings.warn(errors.NOT_CONVERGED, errors.convergence_warning(), stacklevel=3)
+        advice.warn(result, rows, np.asarray(settings.ridge), self.max_iter, stacklevel=4)
         return rows
 
-    def _starts(
-        self, rows: AbstractRows, given: GivenStart, settings: Settings, workers: Team
-    ) -> list[Callable[[], Parameters]]:
-        """Return the starts in order; each draws from the same stream when it is called."""
-        rng = random_state(self.random_state, type(self).__name__)
+    @property
+    def _model(self) -> str:
+        return FAMILIES.get(self.covariance_type, self.covariance_type)
 
-        def make() -> Parameters:
-            if given.complete:
-                return given.over(None, rows.frame)
-            if self.init_params == "kmeans" and is_worth(rows, self.n_components):
-                found = progressive(rows, self.n_components, settings, rng, workers)
-                if found is not None:
-                    return given.over(found, rows.frame)
-            statistics = start(rows, self.n_components, self.init_params, rng, workers)
-            return given.over(maximise(statistics, settings.model, reg_covar=settings.ridge), rows.frame)
+    @property
+    def _form(self) -> str:
+        return MODELS[self._model].form
 
-        return [make] * self.n_init
+    def _rows(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+        """Check the rows, and put them into a frame that suits the model."""
+        rows = as_rows(X, sample_weight, min_rows=2, weight_type=self.weight_type)
+        if rows.n_rows < self.n_components:
+            raise DataError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {rows.n_rows}"
+            )
+        check_range(rows.low, rows.high)
+        isotropic = MODELS[self._model].isotropic
+        if self.reg_covar == 0 and self.prior is None and not (isotropic and self.reg_covar_relative):
+            check_varies(rows.low, rows.high)
+        return rows.in_frame(rows.frame.isotropic()) if isotropic else rows
 
-    def _warm_start(self, rows: AbstractRows) -> list[Callable[[], Parameters]]:
-        return [lambda: rows.frame.enter(self.mixture_.parameters)]
+    def _last(self, rows: AbstractRows) -> Parameters:
+        """Return the last fit's parameters in the rows' frame."""
+        last = self.mixture_.parameters
+        if last.form != self._form:
+            last = Parameters(last.weights, last.means, last.matrices)
+        return rows.frame.enter(last)
 
     def _publish(self, result: RunResult, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
         """Set the attributes of a fitted estimator."""
         parameters = rows.frame.leave(result.parameters)
-        upper = result.parameters.whiteners.swapaxes(1, 2) * rows.frame.scale[:, None]
+        factors = precision_factors(result.parameters, rows.frame)
         dtype = rows.dtype
-        self.mixture_ = Mixture(parameters, self.n_threads)
+        self.mixture_ = Mixture(parameters, self.n_threads, self._model, bool(self.equal_weights))
         self.weights_ = parameters.weights.astype(dtype)
         self.means_ = parameters.means.astype(dtype)
         self.covariances_ = parameters.covariances.astype(dtype)
-        self.precisions_cholesky_ = upper.astype(dtype)
-        self.precisions_ = np.einsum("kde,kfe->kdf", upper, upper).astype(dtype)
+        self.precisions_cholesky_ = factors.astype(dtype)
+        self.precisions_ = precisions(factors, parameters.form).astype(dtype)
         self.converged_ = result.status is Status.CONVERGED
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.lower_bound
         self.lower_bounds_ = list(result.lower_bounds)
+        self.degenerate_ = list(result.degenerate)
         self.n_features_in_ = rows.n_features
         features.remember(self, names)
 
-    # --- criteria -----------------------------------------------------------------------------------------------------
+    # --- criteria --------------------------------------------------------------------------------------------------
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on X: the lower the better."""
-        return self._fitted(X).bic(X)
+        return self._fitted(X).bic(X, sample_weight, weight_type=self.weight_type)
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion on X: the lower the better."""
-        return self._fitted(X).aic(X)
+        return self._fitted(X).aic(X, sample_weight, weight_type=self.weight_type)
+
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the integrated completed likelihood on X, `bic` + 2 · entropy of the labels: the lower the better."""
+        return self._fitted(X).icl(X, sample_weight, weight_type=self.weight_type)
 
     def _n_parameters(self) -> int:
         return self._fitted(None).n_parameters
-
-    def _check_parameters(self) -> None:
-        check_shared(self)
-        check_passes(self)
-        check_choice(self.covariance_type, "covariance_type", type(self).__name__, FAMILIES)
-        if self.covariance_type not in MODELS:
-            raise NotImplementedError(
-                f"covariance_type={self.covariance_type!r} is not there yet; use 'full', the default."
-            )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.initialise.lloyd import MAX_ITERATIONS, assigned, kmeans, seeds
+from fastgmm.initialise.overall import middle
 from fastgmm.initialise.random import RandomResponsibilities, drawn_rows
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 METHODS = ("kmeans", "k-means++", "random", "random_from_data")
-
-ORIGIN_ROWS = 4096
 
 
 def start(
@@ -40,7 +39,7 @@ def start(
     `max_iterations` is of k-means.
     """
     if method == "random":
-        origin = _unit_mixture(np.repeat(_middle(rows), n_components, axis=0))
+        origin = _unit_mixture(np.repeat(middle(rows), n_components, axis=0))
         return rows.expectation(origin, team, given=RandomResponsibilities(n_components, rng))
     if method == "kmeans":
         frame, centres = kmeans(rows, n_components, rng, team, max_iterations)
@@ -61,9 +60,3 @@ def _unit_mixture(means: Floats) -> Parameters:
 def _changed(old: Frame, new: Frame, points: Floats) -> Floats:
     """Change frames that differ in scale only."""
     return points * (new.scale / old.scale)
-
-
-def _middle(rows: AbstractRows) -> Floats:
-    """Return the mean of some rows, (1, D), in their frame: an origin near all of them."""
-    some = np.linspace(0, rows.n_rows - 1, min(rows.n_rows, ORIGIN_ROWS)).astype(np.intp)
-    return rows.frame.rows(rows.take(some)[0]).mean(axis=0, keepdims=True)

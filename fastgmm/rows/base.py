@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,12 @@ class AbstractRows(ABC):
     @abstractmethod
     def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return some rows as float64 and their weights, or an empty array."""
+
+    def in_frame(self, frame: Frame) -> Self:
+        """Return the same rows, to be computed with in another frame."""
+        other = copy.copy(self)
+        other.frame = frame
+        return other
 
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
         """Sum a task over all rows."""
