@@ -84,11 +84,14 @@ def collapsed(parameters: Parameters, variances: Floats) -> Booleans:
 
 
 class Repairs:
-    """One run's policy and what it has done: "regularise", "reseed" or "remove"."""
+    """One run's policy and what it has done: "regularise", "reseed" or "remove".
 
-    def __init__(self, policy: str, model: str) -> None:
+    `before` is what the run's start has told: that a component is regularised is told once.
+    """
+
+    def __init__(self, policy: str, model: str, before: tuple[Degeneracy, ...] = ()) -> None:
         self._policy, self._model = policy, model
-        self._ridges: dict[int, float] = {}
+        self._told = {collapse.component for collapse in before if collapse.action == "regularised"}
         self._reseeds: dict[int, int] = {}
         self._found: list[Degeneracy] = []
 
@@ -132,9 +135,9 @@ class Repairs:
         while ridge <= LARGEST_RIDGE * 1.01:
             found = _attempt(step, statistics, ridge * variances, True)
             if found is not None and not collapsed(found, variances).any():
-                worse = [int(k) for k in np.flatnonzero(bad) if ridge > 1.01 * self._ridges.get(int(k), 0.0)]
-                self._ridges |= dict.fromkeys(worse, ridge)
-                self._found = [Degeneracy(iteration, k, "regularised") for k in worse]
+                untold = [int(k) for k in np.flatnonzero(bad) if int(k) not in self._told]
+                self._told |= set(untold)
+                self._found = [Degeneracy(iteration, k, "regularised") for k in untold]
                 free = plain is not None and self._model in FREE
                 return _mended(plain, found, bad) if free and plain is not None else found
             ridge *= 10

@@ -100,9 +100,10 @@ class Interrupted(KeyboardInterrupt):
 class MStep:
     """The M-steps of one run, under its policy for components that collapse."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, before: tuple[Degeneracy, ...] = ()) -> None:
         self._settings = settings
-        self._repairs = None if settings.on_degenerate == "raise" else Repairs(settings.on_degenerate, settings.model)
+        policy = settings.on_degenerate
+        self._repairs = None if policy == "raise" else Repairs(policy, settings.model, before)
         self.restarts = False
         """Whether the last step changed the components, so that what was known of the old ones is void."""
         self.degenerate: tuple[Degeneracy, ...] = ()
@@ -150,7 +151,7 @@ def run(
     Interrupted
         On Ctrl-C, once an iteration is complete.
     """
-    parameters, bounds, status, m_step = start, list[float](), Status.MAX_ITER, MStep(settings)
+    parameters, bounds, status, m_step = start, list[float](), Status.MAX_ITER, MStep(settings, degenerate)
     steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below)
     try:
         while len(bounds) < settings.max_iter:

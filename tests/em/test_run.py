@@ -11,6 +11,7 @@ import reference
 
 from fastgmm.em.callbacks import Iteration
 from fastgmm.em.convergence import Status, converged
+from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Settings, Start, run
 from fastgmm.errors import DegenerateComponentError
@@ -158,6 +159,12 @@ def test_a_collapse_is_an_error() -> None:
     start = rows.frame.enter(Parameters(np.full(2, 0.5), X[[0, -1]], np.stack([np.eye(2)] * 2)))
     with pytest.raises(DegenerateComponentError, match="ill-defined empirical covariance"):
         run(rows, start, replace(ENDLESS, max_iter=50), TEAM)
+
+
+def test_a_start_that_was_repaired_is_remembered() -> None:
+    told = (Degeneracy(0, 1, "regularised"),)
+    found = run(ROWS, START, ENDLESS, TEAM, degenerate=told)
+    assert found.degenerate == told
 
 
 # --- restarts ---
