@@ -131,6 +131,7 @@ def as_text(facts: dict[str, Any], parameters: Parameters) -> str:
     lines = [f"data            {facts['data']}: {facts['n_rows']} rows × {facts['n_features']} features"]
     state = "converged after" if facts["converged"] else "stopped, not converged, after"
     lines += [
+        f"model           {parameters.n_components} components, covariances {facts.get('covariance_type', 'full')}",
         f"log-likelihood  {facts['log_likelihood']:.3f}  ({facts['mean_log_likelihood']:.6f} a row)",
         f"BIC             {facts['bic']:.3f}  (AIC {facts['aic']:.3f}, {facts['n_parameters']} parameters)",
         f"EM              {state} {facts['n_iter']} iterations, {facts['seconds']:.3g} s",

@@ -81,7 +81,8 @@ def test_same_fit_as_the_reference(d, max_iter, tol):
     for name in MIXTURE:
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-8, atol=1e-9, err_msg=name)
     assert (ours.n_iter_, ours.converged_, ours.n_features_in_) == (theirs.n_iter_, theirs.converged_, d)
-    np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, rtol=1e-10)
+    if hasattr(theirs, "lower_bounds_"):  # since scikit-learn 1.7
+        np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, rtol=1e-10)
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-10)
     assert ours._n_parameters() == theirs._n_parameters()
 
@@ -171,7 +172,7 @@ def test_no_iterations_at_all():
     for name, given in (("weights_", "weights_init"), ("means_", "means_init"), ("precisions_", "precisions_init")):
         np.testing.assert_allclose(getattr(gm, name), start[given], rtol=1e-12)
     theirs = Reference(4, max_iter=0, random_state=0, means_init=start["means_init"]).fit(X)
-    for name in ("n_iter_", "converged_", "lower_bound_", "lower_bounds_"):
+    for name in ("n_iter_", "converged_", "lower_bound_"):
         assert getattr(gm, name) == getattr(theirs, name), name
 
 
@@ -344,7 +345,7 @@ def test_collapse_is_the_references_error():
     }
     ours = refusal(GaussianMixture, X, n_components=2, reg_covar=0, **start)
     theirs = refusal(Reference, X, n_components=2, reg_covar=0, **start)
-    assert ours.startswith(theirs)
+    assert ours.startswith(theirs[: theirs.index(" Try to decrease")])  # 1.6 goes on in other words
     assert "omponent 0" in ours
 
 
