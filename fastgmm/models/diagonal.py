@@ -67,23 +67,25 @@ def geometric_means(scatters: Floats) -> Floats:
 def equal_volumes(counts: Floats, scatters: Floats) -> Floats:
     """Return variances λ w_kj / g_k with g_k = (∏_j w_kj)^(1/D) and λ = Σ_k g_k / n, (K, D).
 
-    A component without any scatter may have any shape: it gets that of all.
+    A component without any scatter may have any shape: it gets that of all. Axes without any are left out, and get
+    variances of 0.
 
     Raises
     ------
     DegenerateComponentError
-        If a component has scatter along some axes only: the best variances are infinite along those.
+        If a component lacks scatter along some of the other axes: the best variances are infinite along the rest.
     """
-    some = scatters.max(axis=1) > 0
-    flat = np.flatnonzero(some & (scatters.min(axis=1) <= 0))
+    some, axes = scatters.max(axis=1) > 0, scatters.max(axis=0) > 0
+    result = np.zeros_like(scatters)
+    if not some.any():
+        return result
+    shapes = np.where(some[:, None], scatters, scatters.sum(axis=0))[:, axes]
+    flat = np.flatnonzero(shapes.min(axis=1) <= 0)
     if len(flat):
         raise no_volume(int(flat[0]))
-    if not some.any():
-        return np.zeros_like(scatters)
-    shapes = np.where(some[:, None], scatters, scatters.sum(axis=0))
     means = geometric_means(shapes)
-    volume = means[some].sum() / counts.sum()
-    return volume * (shapes / means[:, None])
+    result[:, axes] = means[some].sum() / counts.sum() * (shapes / means[:, None])
+    return result
 
 
 def equal_shapes(counts: Floats, scatters: Floats, start: Floats | None = None) -> Floats:

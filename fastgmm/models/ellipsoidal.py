@@ -31,7 +31,9 @@ def vee(moments: Moments, before: Parameters | None = None) -> Floats:
     if not components.any():
         return result
     n, w = counts[components], scatters[components]
-    colour, whitener = whitening(n, w)
+    units, values, vectors = principal(n, w)
+    colour = units[:, None] * vectors * np.sqrt(values)
+    whitener = (vectors / np.sqrt(values)).T / units
     w = whitener @ w @ whitener.T
     start = volumes(before)
     common = np.eye(len(whitener)) if start is None else np.tensordot(1 / start[components], w, axes=1)
@@ -46,19 +48,20 @@ def symmetric(matrices: Floats) -> Floats:
     return (matrices + matrices.swapaxes(-1, -2)) / 2
 
 
-def whitening(n: Floats, w: Floats) -> tuple[Floats, Floats]:
-    """Return T (D, R) and its left inverse for P = T Tᵀ of rank R, the scatter of all with equal volumes."""
+def principal(n: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return units (D,), eigenvalues (R,) and vectors (D, R) of the scatter of all, taken with equal volumes.
+
+    The eigenvectors are those of the correlations, in units of the features' own; of rank R, without those of 0.
+    """
     variances = np.einsum("kdd->kd", w)
     total = variances.sum(axis=0)
-    axes = total > 0
-    sizes = (variances[:, axes] / total[axes]).sum(axis=1)
+    sizes = (variances / np.where(total > 0, total, 1.0)).sum(axis=1)
     pooled = np.tensordot(n / sizes, w, axes=1)
     units = np.sqrt(np.diagonal(pooled))
-    safe = np.where(axes, units, 1.0)
-    values, vectors = np.linalg.eigh(symmetric(pooled / safe[:, None] / safe))
+    units = np.where(units > 0, units, 1.0)
+    values, vectors = np.linalg.eigh(symmetric(pooled / units[:, None] / units))
     spanned = values > len(values) * EPS * values[-1]
-    roots, vectors = np.sqrt(values[spanned]), vectors[:, spanned]
-    return units[:, None] * vectors * roots, (vectors / roots).T / safe
+    return units, values[spanned], vectors[:, spanned]
 
 
 def alternate(n: Floats, w: Floats, common: Floats) -> tuple[Floats, Floats]:

@@ -63,7 +63,9 @@ def _turn(axes: Floats, turned: Floats, precisions: Floats, left: Places, right:
     difference = precisions[:, left] - precisions[:, right]
     p = 0.5 * (difference * (turned[:, left, left] - turned[:, right, right])).sum(axis=0)
     q = (difference * turned[:, left, right]).sum(axis=0)
-    gains = p + np.hypot(p, q)
+    reach = np.hypot(p, q)
+    # p + reach, without the cancellation of a p < 0.
+    gains = np.where(p > 0, p + reach, q * (q / np.where(reach > 0, reach + np.abs(p), 1.0)))
     angles = np.where(gains > 0, 0.5 * np.arctan2(-q, -p), 0.0)
     cosines, sines = np.cos(angles), np.sin(angles)
     for block in (axes[None], turned, turned.swapaxes(1, 2)):

@@ -20,8 +20,8 @@ EMPTY = 10 * EPS
 
 It shrinks with the total weight where that is below one row's: the unit of weights must not matter."""
 
-NOISE = 4 * EPS
-"""A variance up to this share of the second moment that it is the rest of is taken for rounding."""
+NOISE = 64 * EPS
+"""A variance up to this share of the second moment that it is the rest of is taken for rounding of that sum."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastgmm.models.diagonal import equal_volumes, geometric_means
 from fastgmm.models.eigen import along, eigen
+from fastgmm.models.ellipsoidal import symmetric
 from fastgmm.models.jacobi import common_axes
 from fastgmm.models.moments import EPS, Moments
 from fastgmm.parameters import Parameters
@@ -35,11 +36,13 @@ def eve(moments: Moments, before: Parameters | None = None) -> Floats:
     def objective(w: Floats) -> float:
         return float(geometric_means(_resolved(w)).sum())
 
-    axes = _orientation(moments.scatters, before, precisions, objective)
+    if not moments.scatters.any():
+        return np.zeros_like(moments.scatters)
+    axes = _orientation(moments, before, precisions, objective)
     w = _along(axes, moments.scatters)
     # What is only rounding is no volume.
-    w = np.where(w > len(axes) * EPS * w.max(axis=1, keepdims=True), w, 0.0)
-    return along(axes, equal_volumes(moments.counts, w))
+    rounding = moments.counts * moments.noise.max(axis=1)
+    return along(axes, equal_volumes(moments.counts, np.where((w == _resolved(w)) & (w > rounding[:, None]), w, 0.0)))
 
 
 def vve(moments: Moments, before: Parameters | None = None) -> Floats:
@@ -54,28 +57,38 @@ def vve(moments: Moments, before: Parameters | None = None) -> Floats:
         w = _resolved(w)
         return float((counts * np.log(np.where(w > 0, w, 1.0))).sum())
 
-    axes = _orientation(moments.scatters, before, precisions, objective)
+    if not moments.scatters.any():
+        return np.zeros_like(moments.scatters)
+    axes = _orientation(moments, before, precisions, objective)
     return along(axes, _along(axes, moments.scatters) / counts)
 
 
 def _orientation(
-    scatters: Floats,
+    moments: Moments,
     before: Parameters | None,
     precisions: Callable[[Floats], Floats],
     objective: Callable[[Floats], float],
 ) -> Floats:
-    """Find the common axes from those before, so that no M-step lowers what the last one reached.
+    """Find the common axes from those before, so that no M-step lowers what the last one reached; in columns, (D, R).
 
-    Without any, start from the best of the axes of all rows, of each component, and of the coordinates.
+    Without any, start from the best of the axes of all rows, of each component, and of the coordinates. Directions in
+    which no component has any scatter are left out: R is the rank of all.
     """
+    scatters = moments.scatters
+    sizes = np.einsum("kdd->k", scatters)
+    some = sizes > 0
+    values, vectors = np.linalg.eigh((scatters[some] / sizes[some, None, None]).sum(axis=0))
+    spanned = values > len(values) * EPS * values[-1]
+    if not spanned.all():
+        basis = vectors[:, spanned]
+        scatters, vectors, before = symmetric(basis.T @ scatters @ basis), np.eye(basis.shape[1]), None
     if before is not None:
         starts = [_axes_of(before)]
     else:
-        sizes = np.einsum("kdd->k", scatters)
-        pooled = (scatters[sizes > 0] / sizes[sizes > 0, None, None]).sum(axis=0)
-        starts = [np.linalg.eigh(pooled)[1], *eigen(scatters)[1], np.eye(len(pooled))]
+        starts = [vectors, *eigen(scatters)[1], np.eye(len(vectors))]
     start = min(starts, key=lambda axes: objective(_along(axes, scatters)))
-    return common_axes(scatters, start, precisions, FIRST_SWEEPS if before is None else MORE_SWEEPS)
+    axes = common_axes(scatters, start, precisions, FIRST_SWEEPS if before is None else MORE_SWEEPS)
+    return axes if spanned.all() else basis @ axes
 
 
 def _axes_of(parameters: Parameters) -> Floats:
@@ -84,7 +97,8 @@ def _axes_of(parameters: Parameters) -> Floats:
     sizes = np.einsum("kdd->k", matrices)
     golden = (np.sqrt(5) - 1) / 2
     shares = 1 + np.arange(1, len(matrices) + 1) * golden % 1
-    return np.linalg.eigh(np.tensordot(shares / sizes, matrices, axes=1))[1]
+    shares = np.where(sizes > 0, shares, 0.0) / np.where(sizes > 0, sizes, 1.0)
+    return np.linalg.eigh(np.tensordot(shares, matrices, axes=1))[1]
 
 
 def _along(axes: Floats, scatters: Floats) -> Floats:

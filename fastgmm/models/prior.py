@@ -57,10 +57,10 @@ class Prior:
     >>> from fastgmm.models import Prior
     >>> X = fastgmm.datasets.load_faithful()
     >>> prior = Prior.mclust(X.mean(axis=0), np.cov(X.T), n_components=2)
-    >>> one = fastgmm.SufficientStatistics(X[:1], [1.0], np.zeros((1, 2)), np.zeros((1, 2, 2)), 0.0, 1.0)
-    >>> fitted = fastgmm.maximise(one, prior=prior, reg_covar=0.0)
-    >>> bool(np.linalg.eigvalsh(fitted.covariances[0])[0] > 0)
-    True
+    >>> one = fastgmm.SufficientStatistics(X[:1], np.ones(1), np.zeros((1, 2)), np.zeros((1, 2, 2)), 0.0, 1.0)
+    >>> fastgmm.maximise(one, prior=prior, reg_covar=0.0).covariances[0].round(2)
+    array([[ 0.07,  0.78],
+           [ 0.78, 10.34]])
     """
 
     mean: Floats
