@@ -20,10 +20,11 @@ def best_run(
     callback: Callback | None = None,
     previous: float = float("-inf"),
     ended: Callable[[int, RunResult], object] | None = None,
+    started: Callable[[int, Start], object] | None = None,
 ) -> RunResult:
     """Run EM from each start and return the run with the largest likelihood, the first of equals.
 
-    `ended` is told each run's number and result.
+    `started` is told each run's number and start, `ended` its number and result.
     On Ctrl-C `Interrupted` carries the best run so far, the interrupted one included.
     """
     began = perf_counter()
@@ -31,6 +32,8 @@ def best_run(
     for number, start in enumerate(starts):
         try:
             made = start()
+            if started is not None:
+                started(number, made)
             found = run(
                 rows,
                 made.parameters,

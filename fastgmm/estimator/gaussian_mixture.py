@@ -212,8 +212,9 @@ class GaussianMixture(AbstractMixtureEstimator):
         previous = self.lower_bound_ if again else -math.inf
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
         watch = together(None if lines is None else lines.iteration, self.callback)
+        started, ended = (None, None) if lines is None else (lines.start, lines.end)
         try:
-            result = best_run(rows, starts, settings, workers, watch, previous, None if lines is None else lines.end)
+            result = best_run(rows, starts, settings, workers, watch, previous, ended, started)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
             raise
@@ -239,9 +240,15 @@ class GaussianMixture(AbstractMixtureEstimator):
             )
         check_range(rows.low, rows.high)
         isotropic = MODELS[self._model].isotropic
-        if self.reg_covar == 0 and self.prior is None and not (isotropic and self.reg_covar_relative):
-            check_varies(rows.low, rows.high)
+        if self.reg_covar == 0 and not (isotropic and self.reg_covar_relative):
+            self._check_varies(rows)
         return rows.in_frame(rows.frame.isotropic()) if isotropic else rows
+
+    def _check_varies(self, rows: AbstractRows) -> None:
+        """Refuse constant columns where a covariance over them is singular: one variance for all columns is not."""
+        by_itself = self.prior is not None and not (self.prior == "mclust" and self._form in ("full", "tied"))
+        if not by_itself and not (self._form == "spherical" and (rows.low < rows.high).any()):
+            check_varies(rows.low, rows.high)
 
     def _last(self, rows: AbstractRows) -> Parameters:
         """Return the last fit's parameters in the rows' frame."""

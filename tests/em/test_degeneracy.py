@@ -239,6 +239,14 @@ def test_records_are_frozen_and_belong_to_the_best_run(capsys: pytest.CaptureFix
     assert capsys.readouterr().out.count("  Iteration 1\t component 2 collapsed: removed\n") == 2
 
 
+def test_what_a_start_needed_is_in_the_verbose_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    gm = fit(PAIR, 3, "regularise", verbose=1)
+    assert {collapse.iteration for collapse in gm.degenerate_} == {0}
+    out = capsys.readouterr().out
+    assert out.startswith("Initialization 0\n  Iteration 0\t component 0 collapsed: regularised\n")
+    assert out.count("collapsed") == len(gm.degenerate_)
+
+
 def test_collapses_are_in_the_verbose_lines(capsys: pytest.CaptureFixture[str]) -> None:
     means = np.vstack([CLOUD[:2], [[1e4, 1e4]]])
     precisions = np.repeat(np.eye(2)[None], 3, axis=0)

@@ -107,7 +107,18 @@ def test_works_in_a_grid_search():
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that the estimator does not inherit from BaseEstimator
-    CHECKS = list(estimator_checks_generator(GaussianMixture()))
+    CHECKS = [
+        pair
+        for options in (
+            {},
+            {"n_init": 2, "max_iter": 5},  # scikit-learn's own choice for its class
+            {"covariance_type": "tied"},
+            {"covariance_type": "diag"},
+            {"covariance_type": "spherical"},
+            {"covariance_type": "VEV", "prior": "mclust"},
+        )
+        for pair in estimator_checks_generator(GaussianMixture(**options))
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:Estimator GaussianMixture does not inherit:UserWarning")

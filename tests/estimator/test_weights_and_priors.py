@@ -130,6 +130,17 @@ def test_a_prior_keeps_duplicates_apart_from_zero():
     assert np.linalg.eigvalsh(gm.covariances_).min() > 1e-3
 
 
+def test_constant_columns_without_a_ridge():
+    rows = np.c_[X, np.ones(400)]
+    for options in ({"covariance_type": "full", "prior": "mclust"}, {"covariance_type": "diag"}, {}):
+        with pytest.raises(ValueError, match="Column 2 of X is constant"):
+            GaussianMixture(2, reg_covar=0, **options).fit(rows)
+    for options in ({"covariance_type": "spherical"}, {"covariance_type": "diag", "prior": "mclust"}):
+        assert (fit(rows, reg_covar=0, **options).mixture_.parameters.variances > 0).all()
+    with pytest.raises(ValueError, match="Column 0 of X is constant"):
+        GaussianMixture(2, reg_covar=0, covariance_type="spherical").fit(np.ones((9, 2)))
+
+
 @pytest.mark.parametrize("prior", ["bayes", 3, np.eye(2)])
 def test_other_priors_are_refused(prior):
     with pytest.raises(ValueError, match=r"The 'prior' parameter of GaussianMixture must be None, 'mclust' or"):
