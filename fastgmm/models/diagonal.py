@@ -27,6 +27,10 @@ FLATTEST = 1e-10
 the likelihood has no bound; the shape stays as it is."""
 
 
+LEAST_LOG_VOLUME = -460.0
+"""Smallest logarithm of a volume, relative to the largest, that an alternation starts from: e^460 = 1e200."""
+
+
 def eei(moments: Moments, before: Parameters | None = None) -> Floats:
     """Σ = diag W / n for all, (K, D)."""
     return np.repeat(moments.cleaned, len(moments.sizes), axis=0)
@@ -48,14 +52,15 @@ def vei(moments: Moments, before: Parameters | None = None) -> Floats:
 
 
 def volumes(parameters: Parameters | None) -> Floats | None:
-    """Return λ_k = |Σ_k|^(1/D) of a mixture, (K,), if there is one and it has them."""
+    """Return λ_k = |Σ_k|^(1/D) of a mixture, (K,), the largest taken for 1, if there is one and it has them."""
     if parameters is None:
         return None
     form, d = FORMS[parameters.form], parameters.n_features
     try:
-        return np.exp(2 / d * form.log_volumes(parameters.factors, parameters.n_components, d))
+        logs = 2 / d * form.log_volumes(parameters.factors, parameters.n_components, d)
     except DegenerateComponentError:
         return None
+    return np.exp(np.maximum(logs - logs.max(), LEAST_LOG_VOLUME))
 
 
 def geometric_means(scatters: Floats) -> Floats:
@@ -99,19 +104,24 @@ def equal_shapes(counts: Floats, scatters: Floats, start: Floats | None = None) 
     if not components.any():
         return result
     n, w = counts[components], scatters[np.ix_(components, axes)]
+    largest = w.max(axis=1, keepdims=True)
+    w = w / largest
     unit = w.sum(axis=0)
     sizes = (w / unit).sum(axis=1, keepdims=True)
     unit = n @ (w / sizes)
     w = w / unit
-    shape = np.ones(len(unit)) if start is None else (w / start[components, None]).sum(axis=0)
-    shape, traces = alternate(n, w, shape)
-    result[np.ix_(components, axes)] = (traces / (n * len(unit)))[:, None] * (shape * unit)
+    shape, traces = alternate(n, w, None if start is None else start[components])
+    result[np.ix_(components, axes)] = (largest / n[:, None]) * ((traces / len(unit))[:, None] * (shape * unit))
     return result
 
 
-def alternate(n: Floats, w: Floats, shape: Floats) -> tuple[Floats, Floats]:
-    """Repeat t_k = Σ_j w_kj / a_j, a_j = D / n Σ_k n_k w_kj / t_k; return the shape and its traces."""
+def alternate(n: Floats, w: Floats, start: Floats | None) -> tuple[Floats, Floats]:
+    """Repeat t_k = Σ_j w_kj / a_j, a_j = D / n Σ_k n_k w_kj / t_k, from a sphere or volumes; return a and t."""
     n_axes = w.shape[1]
+    shape = np.ones(n_axes)
+    if start is not None:
+        resumed = (1 / start) @ w
+        shape = resumed if resumed.min() >= FLATTEST * resumed.max() else shape
     traces = (w / shape).sum(axis=1)
     for _ in range(MAX_ALTERNATIONS):
         found = n_axes / n.sum() * ((n / traces) @ w)

@@ -36,8 +36,7 @@ def vee(moments: Moments, before: Parameters | None = None) -> Floats:
     whitener = (vectors / np.sqrt(values)).T / units
     w = whitener @ w @ whitener.T
     start = volumes(before)
-    common = np.eye(len(whitener)) if start is None else np.tensordot(1 / start[components], w, axes=1)
-    common, traces = alternate(n, w, common)
+    common, traces = alternate(n, w, None if start is None else start[components])
     volume = traces / (n * len(whitener))
     result[components] = volume[:, None, None] * symmetric(colour @ common @ colour.T)
     return result
@@ -64,11 +63,15 @@ def principal(n: Floats, w: Floats) -> tuple[Floats, Floats, Floats]:
     return units, values[spanned], vectors[:, spanned]
 
 
-def alternate(n: Floats, w: Floats, common: Floats) -> tuple[Floats, Floats]:
-    """Repeat t_k = tr(W_k C⁻¹), C = D / n Σ_k n_k W_k / t_k; return C and its traces."""
-    d = len(common)
-    traces = _traces(w, common)
-    assert traces is not None
+def alternate(n: Floats, w: Floats, start: Floats | None = None) -> tuple[Floats, Floats]:
+    """Repeat t_k = tr(W_k C⁻¹), C = D / n Σ_k n_k W_k / t_k, from a sphere or volumes; return C and t."""
+    d = w.shape[1]
+    common, traces = np.eye(d), np.einsum("kdd->k", w)
+    if start is not None:
+        resumed = np.tensordot(1 / start, w, axes=1)
+        found = _traces(w, resumed)
+        if found is not None:
+            common, traces = resumed, found
     for _ in range(MAX_ALTERNATIONS):
         found = d / n.sum() * np.tensordot(n / traces, w, axes=1)
         updated = _traces(w, found)

@@ -36,10 +36,11 @@ def eve(moments: Moments, before: Parameters | None = None) -> Floats:
     def objective(w: Floats) -> float:
         return float(geometric_means(_resolved(w)).sum())
 
-    if not moments.scatters.any():
-        return np.zeros_like(moments.scatters)
-    axes = _orientation(moments, before, precisions, objective)
-    w = _along(axes, moments.scatters)
+    scatters = moments.scatters
+    if not scatters.any():
+        return np.zeros_like(scatters)
+    axes = _orientation(scatters, before, precisions, objective)
+    w = _along(axes, scatters)
     # What is only rounding is no volume.
     rounding = moments.counts * moments.noise.max(axis=1)
     return along(axes, equal_volumes(moments.counts, np.where((w == _resolved(w)) & (w > rounding[:, None]), w, 0.0)))
@@ -57,14 +58,16 @@ def vve(moments: Moments, before: Parameters | None = None) -> Floats:
         w = _resolved(w)
         return float((counts * np.log(np.where(w > 0, w, 1.0))).sum())
 
-    if not moments.scatters.any():
-        return np.zeros_like(moments.scatters)
-    axes = _orientation(moments, before, precisions, objective)
-    return along(axes, _along(axes, moments.scatters) / counts)
+    covariances = moments.cleaned
+    if not covariances.any():
+        return np.zeros_like(covariances)
+    sizes = np.einsum("kdd->k", covariances)[:, None, None]
+    axes = _orientation(covariances / np.where(sizes > 0, sizes, 1.0), before, precisions, objective)
+    return along(axes, _along(axes, covariances))
 
 
 def _orientation(
-    moments: Moments,
+    scatters: Floats,
     before: Parameters | None,
     precisions: Callable[[Floats], Floats],
     objective: Callable[[Floats], float],
@@ -74,7 +77,6 @@ def _orientation(
     Without any, start from the best of the axes of all rows, of each component, and of the coordinates. Directions in
     which no component has any scatter are left out: R is the rank of all.
     """
-    scatters = moments.scatters
     sizes = np.einsum("kdd->k", scatters)
     some = sizes > 0
     values, vectors = np.linalg.eigh((scatters[some] / sizes[some, None, None]).sum(axis=0))

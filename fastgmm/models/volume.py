@@ -43,7 +43,7 @@ def _volume(component: int, scatter: Floats, rounding: float) -> float:
 
     An eigenvalue of the correlations that may be only rounding of the sums is no volume.
     """
-    units = np.sqrt(np.diagonal(scatter))
+    units = np.sqrt(np.maximum(np.diagonal(scatter), 0.0))
     if not units.all():
         raise no_volume(component)
     values = np.linalg.eigvalsh(scatter / units[:, None] / units)

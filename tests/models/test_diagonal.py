@@ -51,6 +51,6 @@ def test_a_component_without_volume_is_named() -> None:
 
 def test_volumes() -> None:
     p = Parameters([0.5, 0.5], np.zeros((2, 2)), [np.diag([1.0, 4.0]), np.diag([9.0, 1.0])])
-    np.testing.assert_allclose(volumes(p), [2.0, 3.0])
+    np.testing.assert_allclose(volumes(p), [2 / 3, 1.0])
     assert volumes(None) is None
     assert volumes(Parameters([1.0], np.zeros((1, 2)), np.zeros((1, 2)), "diag")) is None

@@ -299,6 +299,25 @@ def test_degenerate_rows_give_numbers_or_an_error(model: str, kind: str) -> None
     assert (np.linalg.eigvalsh(p.matrices) > 0.9e-3).all()
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("unit", [1e-140, 1.0, 1e140])
+def test_extremes_give_numbers_without_a_warning(model: str, unit: float) -> None:
+    """Components of almost no weight, of none, of tiny spread, and of nearly collinear rows."""
+    X, _ = geometry.drawn(4, 3, 80)
+    labels, shares = np.arange(80) // 20, np.ones(80)
+    shares[labels == 0] = 1e-300
+    shares[labels == 1] = 0.0
+    X[labels == 2] *= 1e-7
+    X[labels == 3, 0] = X[labels == 3, 1] + 1e-5 * X[labels == 3, 0]
+    s = geometry.of_shares(unit * X, np.eye(4)[labels] * shares[:, None], unit * X[::20])
+    p = maximise(s, model, reg_covar=0.0)
+    q = maximise(s, model, reg_covar=0.0, before=p)
+    for found in (p, q):
+        assert np.isfinite(found.means).all()
+        assert np.isfinite(found.covariances).all()
+        assert (found.variances >= 0).all()
+
+
 @pytest.mark.parametrize("model", ["EVI", "EVE", "EVV", "VEI", "VEE", "VEV"])
 def test_a_constant_feature_leaves_the_others_as_they_are(model: str) -> None:
     X, shares = geometry.drawn(3, 2, 60)
