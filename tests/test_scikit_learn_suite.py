@@ -76,7 +76,7 @@ globals().update({name: function for name, function in THEIRS.items() if name no
 
 def test_the_class_is_swapped():
     assert all(module.GaussianMixture is fastgmm.GaussianMixture for module in MODULES)
-    assert len(THEIRS) - len(LEFT_OUT) >= 30
+    assert len(THEIRS.keys() - LEFT_OUT.keys()) >= 28
 
 
 def test_the_page_lists_what_is_left_out():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -120,6 +120,8 @@ class MStep:
 
             found, self.restarts = self._repairs.maximise(statistics, step, iteration)
             self.degenerate = self._repairs.found
+            if self._settings.equal_weights:  # those of a pair that shares a weight are not
+                found = replace(found, weights=np.full(found.n_components, 1 / found.n_components))
         found.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
         return found
 

@@ -56,7 +56,7 @@ def check_parameters(estimator: Any) -> None:
     prior = estimator.prior
     if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "mclust")):
         raise ParameterError(
-            f"The 'prior' parameter of {owner} must be None, 'mclust' or an instance of 'fastgmm.models.prior.Prior'. "
+            f"The 'prior' parameter of {owner} must be None, 'mclust' or an instance of 'fastgmm.models.Prior'. "
             f"Got {prior!r} instead."
         )
     if estimator.equal_weights and estimator.weights_init is not None:

@@ -67,8 +67,9 @@ class GaussianMixture(AbstractMixtureEstimator):
         Beyond scikit-learn. Share of a row that may be left out of the sums, at most: the default is less than a
         rounding, 0 leaves nothing out. Larger values save time where components are many: 1e-9, say.
     prior : None, "mclust" or Prior, default=None
-        Beyond scikit-learn. Conjugate prior of means and covariances, so that no component collapses; "mclust" is that
-        program's default. EM then raises log-likelihood + log-density of the prior, and ``lower_bound_`` is their mean.
+        Beyond scikit-learn. Conjugate prior of means and covariances, so that no component collapses: a
+        `fastgmm.models.Prior` in X's units, or "mclust" for that program's default. EM then raises log-likelihood +
+        log-density of the prior, and ``lower_bound_`` is their mean.
     equal_weights : bool, default=False
         Beyond scikit-learn. Keep all weights at 1/K.
     weight_type : {"frequency", "reliability"}, default="frequency"

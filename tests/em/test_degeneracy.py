@@ -193,6 +193,15 @@ def test_a_component_without_rows_starts_again_beside_the_widest(covariance_type
     assert gm.score(X) == pytest.approx(best.score(X), abs=1e-4)
 
 
+@pytest.mark.parametrize(("policy", "k"), [("remove", 2), ("reseed", 3)])
+def test_equal_weights_stay_equal(policy: str, k: int) -> None:
+    start = at_point(means=([0.0, 0.0], [1.0, 1.0], [0.0, 1e4]))
+    del start["weights_init"]
+    gm = fit(CLOUD, 3, policy, equal_weights=True, max_iter=1, init_params="random", **start)
+    assert gm.degenerate_
+    np.testing.assert_array_equal(gm.weights_, np.full(k, 1 / k))
+
+
 def test_reseeding_is_deterministic() -> None:
     start = at_point(means=([0.0, 0.0], [1e4, 0.0], [0.0, 1e4]))
     first, second = (fit(CLOUD, 3, "reseed", max_iter=20, **start) for _ in range(2))
