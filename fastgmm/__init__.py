@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BayesianGaussianMixture": "fastgmm.bayesian_estimator",
     "GaussianMixture": "fastgmm.estimator",
     "Mixture": "fastgmm.mixture",
     "Parameters": "fastgmm.parameters",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from fastgmm import plotting as plotting
     from fastgmm import rows as rows
     from fastgmm.backend import expectation as expectation
+    from fastgmm.bayesian_estimator import BayesianGaussianMixture as BayesianGaussianMixture
     from fastgmm.estimator import GaussianMixture as GaussianMixture
     from fastgmm.mixture import Mixture as Mixture
     from fastgmm.models import maximise as maximise

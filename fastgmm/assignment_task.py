@@ -81,7 +81,7 @@ class AssignmentTask(AbstractTask):
         first_block, *stacks = nodes
         span = slice(start, start + len(X))
         kernel(
-            X, weights, *self.frame.padded, self.centres.ravel(), *self._packed, self.block,
+            len(stacks[0]), X, weights, *self.frame.padded, self.centres.ravel(), *self._packed, self.block,
             strip_rows(X.shape[1], 1), first_block, self.labels[span], self.distances[span], *stacks,
         )  # fmt: skip
 

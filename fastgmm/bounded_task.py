@@ -148,8 +148,9 @@ class BoundedTask(ExpectationTask):
         # ×1 / 2 / 4 / 8: d64k32 at a share of 0.04 1.9 / 1.3 / 1 / 1.2, d16k128 at 0.20 1.2 / 1.1 / 1 / 1.
         strip = min(self.block, 4 * strip_rows(self.n_features, k))
         kernel(
-            X, weights, *self.mixture.frame.padded, self.mixture.padded_means, self.mixture.log_constants,
-            self.mixture.columns, motion.factor, motion.offset, motion.new_factor, motion.new_offset, motion.step.grow,
-            motion.step.shift, log_skip, share, int(motion.worn), shape.record, shape.row_length, self.block, strip,
-            bounds, self.state.homes[start:stop], self.state.distances[start:stop], first_block, *stacks,
+            len(stacks[0]), X, weights, *self.mixture.frame.padded, self.mixture.padded_means,
+            self.mixture.log_constants, self.mixture.columns, motion.factor, motion.offset, motion.new_factor,
+            motion.new_offset, motion.step.grow, motion.step.shift, log_skip, share, int(motion.worn), shape.record,
+            shape.row_length, self.block, strip, bounds, self.state.homes[start:stop],
+            self.state.distances[start:stop], first_block, *stacks,
         )  # fmt: skip

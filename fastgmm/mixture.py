@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm.backend import as_rows
-from fastgmm.expectation_task import PackedMixture
 from fastgmm.frame import Frame
 from fastgmm.models import FAMILIES, MODELS
+from fastgmm.packed import AbstractPacked, packed_for_scoring
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.scoring import Results, score_rows
@@ -64,9 +64,9 @@ class Mixture:
         return model.n_parameters(self.n_components, self.n_features, self.equal_weights)
 
     @cached_property
-    def _packed(self) -> PackedMixture:
+    def _packed(self) -> AbstractPacked:
         frame = Frame.of(self.parameters)
-        return PackedMixture(frame, frame.enter(self.parameters))
+        return packed_for_scoring(frame, frame.enter(self.parameters))
 
     def _rows(self, X: Any) -> AbstractRows:
         return as_rows(X, n_features=self.n_features)

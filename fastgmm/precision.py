@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastgmm.models.full import full
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
 
@@ -18,6 +17,11 @@ Its square, times a rounding of 2⁻²⁴, is the relative error of a covariance
 
 REMOTE = 2.0**14
 """Largest |mean| in standard deviations of the component: means are rounded to 2⁻²⁴ of their size."""
+
+REMAINS = 2.0**-20
+"""Least share of a variance that may be left where a pooled one is a difference: 2⁻³³ of it is rounding then."""
+
+TINY = np.finfo(np.float64).tiny
 
 RANGE = 2.0**40
 """Largest ratio between the frame's unit and a standard deviation, either way; squares stay far from overflow."""
@@ -42,6 +46,8 @@ def resolved(parameters: Parameters) -> bool:
     if not ((deviations > 1 / RANGE) & (deviations < RANGE)).all():
         return False
     remote = np.abs(parameters.means) / deviations
+    if parameters.form in ("diag", "spherical"):
+        return bool(remote.max() <= REMOTE)
     growth = np.einsum("kij,kj->ki", np.abs(parameters.whiteners), deviations)
     return bool(remote.max() <= REMOTE and growth.max() <= CORRELATED)
 
@@ -52,7 +58,9 @@ def trusted(statistics: SufficientStatistics) -> bool:
     They do not where a feature's variance given the others is less than CORRELATED⁻² of its variance: what float32 says
     of it then is rounding. A pass under round components may find such ones.
     """
-    covariances = full(statistics, np.zeros(statistics.n_features)).covariances
+    if statistics.form != "full":
+        return bool((statistics.scatters > 0).all())
+    covariances = statistics.scatters / np.maximum(statistics.sum_w, TINY)[:, None, None]
     variances = np.diagonal(covariances, axis1=1, axis2=2)
     if not (variances > 0).all():
         return False
@@ -62,3 +70,16 @@ def trusted(statistics: SufficientStatistics) -> bool:
     except np.linalg.LinAlgError:
         return False
     return bool(np.diagonal(factors, axis1=1, axis2=2).min() >= 1 / CORRELATED)
+
+
+def told(statistics: SufficientStatistics, whole: SufficientStatistics) -> bool:
+    """Return whether pooled moments, the difference of all rows' and of what components' means explain, tell a shape.
+
+    They do where no direction keeps less than REMAINS of its variance. `whole` are the statistics of all rows as one.
+    """
+    try:
+        factor = np.linalg.cholesky(whole.scatters[0])
+    except np.linalg.LinAlgError:
+        return False
+    half = np.linalg.solve(factor, statistics.scatters)
+    return bool(np.linalg.eigvalsh(np.linalg.solve(factor, half.T)).min() >= REMAINS)

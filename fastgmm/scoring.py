@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.expectation_task import PackedMixture
+from fastgmm.packed import AbstractPacked
 from fastgmm.rows.base import AbstractRows
 from fastgmm.sweep import blocks_per_span
 from fastgmm.threads import Team
@@ -31,7 +31,7 @@ class Results:
         return tuple(array[start:stop] for array in every)
 
 
-def score_rows(rows: AbstractRows, mixture: PackedMixture, results: Results, team: Team) -> None:
+def score_rows(rows: AbstractRows, mixture: AbstractPacked, results: Results, team: Team) -> None:
     """Fill `results` for all rows. A row's results do not depend on the rows beside it."""
     from fastgmm.kernels.layout import block_rows, strip_rows
     from fastgmm.kernels.variants import score_kernel
@@ -39,12 +39,12 @@ def score_rows(rows: AbstractRows, mixture: PackedMixture, results: Results, tea
     k, d = mixture.parameters.means.shape
     strip, block = strip_rows(d, k), block_rows(d)
     team = team.suited(rows.n_rows, block)
-    kernel = score_kernel(d, rows.dtype, team.mode)
+    kernel = score_kernel(d, rows.dtype, team.mode, mixture.form)
     blocks = blocks_per_span(k * (d * (d + 1.0) + 60.0), block)
 
     def score(piece: tuple[int, NDArray[Any], int]) -> None:
         start, X, parts = piece
-        kernel(X, *mixture.arrays, strip, parts, *results.span(start, start + len(X)))
+        kernel(parts, X, *mixture.score_arrays, strip, *results.span(start, start + len(X)))
 
     with team.limit():
         for start, X, _ in rows.spans(block, blocks):

@@ -34,6 +34,9 @@ def _tied_squares(sum_w: Floats, sum_x: Floats, shift: Floats) -> Floats:
 SQUARES = {"full": _full_squares, "diag": _diag_squares, "tied": _tied_squares}
 """What a shift δ of z adds to the second moments, by their form: Σγ (zδᵀ + δzᵀ + δδᵀ)."""
 
+MOMENTS = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "diag"}
+"""The form of second moments that covariances of a form are made of."""
+
 
 @dataclass(frozen=True, eq=False)
 class SufficientStatistics:

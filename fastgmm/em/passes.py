@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 
-import numpy as np
-
-from fastgmm.bounded_task import BoundedState, BoundedTask, Motion, Step, transport
+from fastgmm.bounded_task import BoundedState, BoundedTask, Step, transport
 from fastgmm.errors import DataError
-from fastgmm.expectation_task import SKIP_BELOW, ExpectationTask, PackedMixture
+from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.parameters import Parameters
-from fastgmm.precision import trusted
-from fastgmm.rows.base import AbstractRows, Floats
+from fastgmm.rows.base import AbstractRows, Trust
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import Team
 
@@ -54,67 +50,51 @@ class AbstractPasses(ABC):
         """Return the statistics of all rows under parameters in the coordinates of their frame."""
 
 
-class AbstractSweeps(AbstractPasses):
-    """Steps that sweep the rows themselves, in float32 for as long as its sums can be trusted."""
-
-    def __init__(self, rows: AbstractRows, team: Team, skip_below: float) -> None:
-        self._rows, self._team, self._skip_below = rows, team, skip_below
-        self._narrow = True
-
-    def _packed(self, parameters: Parameters) -> PackedMixture:
-        mixture = self._rows.packed(parameters)
-        return mixture if self._narrow else replace(mixture, real=np.float64)
-
-    def _distrusts(self, mixture: PackedMixture, statistics: SufficientStatistics) -> bool:
-        """Return whether a step must be taken again in float64, and so all that follow."""
-        if mixture.real is np.float64 or trusted(statistics):
-            return False
-        self._narrow = False
-        return True
-
-
-class DensePasses(AbstractSweeps):
+class DensePasses(AbstractPasses):
     """Every pair, every time."""
 
-    def __init__(self, rows: AbstractRows, team: Team, skip_below: float = SKIP_BELOW) -> None:
-        super().__init__(rows, team, skip_below)
+    def __init__(self, rows: AbstractRows, team: Team, skip_below: float = SKIP_BELOW, moments: str = "full") -> None:
+        self._rows, self._team, self._skip_below, self._moments = rows, team, skip_below, moments
+        self._trust = Trust()
         self.active = 1.0
         """Share of pairs with a responsibility in the last step, for more than 8 features: bounds leave no fewer."""
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Compute every pair."""
-        mixture = self._packed(parameters)
-        statistics, sums = self._rows.summed(ExpectationTask(mixture, self._skip_below), self._team)
-        if self._distrusts(mixture, statistics):
-            mixture = self._packed(parameters)
-            statistics, sums = self._rows.summed(ExpectationTask(mixture, self._skip_below), self._team)
+        while True:
+            task = self._rows.task(parameters, self._moments, self._trust, skip_below=self._skip_below)
+            statistics, sums = self._rows.summed(task, self._team)
+            if not self._rows.distrusts(self._trust, task, statistics, self._team):
+                break
         self.active = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
-        return statistics
+        return statistics.reduced(self._moments)
 
 
-class BoundedPasses(AbstractSweeps):
+class BoundedPasses(AbstractPasses):
     """Only pairs that transported bounds do not rule out."""
 
     def __init__(self, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW) -> None:
-        super().__init__(rows, team, skip_below)
+        self._rows, self._team, self._skip_below = rows, team, skip_below
+        self._trust = Trust()
         self._state = BoundedState(rows.n_rows, n_components)
         self._before: Parameters | None = None
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Move the bounds along with the parameters, and compute what they leave."""
-        still = Step.none(parameters.n_components)
-        motion = self._state.move(still if self._before is None else transport(self._before, parameters))
-        mixture = self._packed(parameters)
-        statistics, sums = self._summed(mixture, motion)
-        if self._distrusts(mixture, statistics):
-            statistics, sums = self._summed(self._packed(parameters), self._state.move(still))
+        step = Step.none(parameters.n_components)
+        if self._before is not None:
+            step = transport(self._before, parameters)
+        while True:
+            mixture = self._rows.packed(parameters, narrow=self._trust.narrow)
+            motion = self._state.move(step)
+            task = BoundedTask(mixture, self._skip_below, state=self._state, motion=motion, share=self.evaluated)
+            statistics, sums = self._rows.summed(task, self._team)
+            if not self._rows.distrusts(self._trust, task, statistics, self._team):
+                break
+            step = Step.none(parameters.n_components)
         self._before = parameters
         self.evaluated = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
         return statistics
-
-    def _summed(self, mixture: PackedMixture, motion: Motion) -> tuple[SufficientStatistics, Floats]:
-        task = BoundedTask(mixture, self._skip_below, state=self._state, motion=motion, share=self.evaluated)
-        return self._rows.summed(task, self._team)
 
 
 class AutoPasses(AbstractPasses):
@@ -146,16 +126,25 @@ class AutoPasses(AbstractPasses):
 
 
 def passes(
-    algorithm: str, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW
+    algorithm: str,
+    rows: AbstractRows,
+    n_components: int,
+    team: Team,
+    skip_below: float = SKIP_BELOW,
+    moments: str = "full",
 ) -> AbstractPasses:
-    """Return the passes for a run.
+    """Return the passes for a run, whose statistics have second moments of the form `moments`.
 
     Raises
     ------
     DataError
-        If bounds are asked for where there are too few features for them.
+        If bounds are asked for where there are too few features for them, or a density costs no more than its bound.
     """
     n, d = rows.n_rows, rows.n_features
+    if algorithm == "bounded" and moments != "full":
+        raise DataError(
+            "algorithm='bounded' is for full covariances: other densities cost no more than their bounds. Use 'auto'."
+        )
     if algorithm == "bounded":
         if d < FEWEST_FEATURES:
             raise DataError(
@@ -163,6 +152,6 @@ def passes(
             )
         return BoundedPasses(rows, n_components, team, skip_below)
     worth = d >= FEWEST_FEATURES_AUTO and n_components > 1 and n * n_components * d * d >= WORK
-    if algorithm == "auto" and worth and 4 * n * n_components <= BUDGET:
+    if algorithm == "auto" and moments == "full" and worth and 4 * n * n_components <= BUDGET:
         return AutoPasses(rows, n_components, team, skip_below)
-    return DensePasses(rows, team, skip_below)
+    return DensePasses(rows, team, skip_below, moments)

@@ -95,7 +95,7 @@ def _run(
 ) -> RunResult | None:
     """Run EM from one k-means start; None if it fails."""
     try:
-        statistics = start(sample, n_components, "kmeans", rng, team, LLOYD_ITERATIONS)
+        statistics = start(sample, n_components, "kmeans", rng, team, LLOYD_ITERATIONS, settings.moments)
         return run(sample, settings.maximise(statistics), settings, team)
     except (DataError, DegenerateComponentError):
         return None

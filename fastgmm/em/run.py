@@ -14,7 +14,7 @@ from fastgmm.em.convergence import Status, converged
 from fastgmm.em.degeneracy import Degeneracy, Repairs
 from fastgmm.em.passes import passes
 from fastgmm.expectation_task import SKIP_BELOW
-from fastgmm.models import maximise
+from fastgmm.models import MODELS, maximise
 from fastgmm.models.prior import Prior
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
@@ -43,6 +43,11 @@ class Settings:
     equal_weights: bool = False
     on_degenerate: str = "raise"
     """What a collapse leads to, see `em.degeneracy.POLICIES`."""
+
+    @property
+    def moments(self) -> str:
+        """Form of the second moments that the model needs."""
+        return MODELS[self.model].moments
 
     def maximise(
         self, statistics: SufficientStatistics, before: Parameters | None = None, more: Floats | float = 0.0
@@ -154,7 +159,7 @@ def run(
         On Ctrl-C, once an iteration is complete.
     """
     parameters, bounds, status, m_step = start, list[float](), Status.MAX_ITER, MStep(settings, degenerate)
-    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below)
+    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below, settings.moments)
     try:
         while len(bounds) < settings.max_iter:
             statistics = steps.expectation(parameters)
@@ -172,7 +177,9 @@ def run(
                 status = Status.STOPPED
                 break
             if m_step.restarts:
-                steps = passes(settings.algorithm, rows, parameters.n_components, team, settings.skip_below)
+                steps = passes(
+                    settings.algorithm, rows, parameters.n_components, team, settings.skip_below, settings.moments
+                )
             elif converged(change, settings.tol):
                 status = Status.CONVERGED
                 break

@@ -91,7 +91,7 @@ def starts_of(
             found = progressive(rows, k, settings, rng, workers)
             if found is not None:
                 return Start(given.over(found, rows.frame))
-        made = first(start(rows, k, estimator.init_params, rng, workers), early)
+        made = first(start(rows, k, estimator.init_params, rng, workers, moments=settings.moments), early)
         return replace(made, parameters=given.over(made.parameters, rows.frame))
 
     return [make] * estimator.n_init

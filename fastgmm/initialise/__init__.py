@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.initialise.lloyd import MAX_ITERATIONS, assigned, kmeans, seeds
-from fastgmm.initialise.overall import middle
 from fastgmm.initialise.random import RandomResponsibilities, drawn_rows
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
@@ -30,17 +29,18 @@ def start(
     rng: np.random.RandomState,
     team: Team,
     max_iterations: int = MAX_ITERATIONS,
+    moments: str = "full",
 ) -> SufficientStatistics:
     """Return the statistics, in the rows' frame, that the first M-step takes.
 
     kmeans, k-means++ and random_from_data assign each row to its nearest centre; random draws responsibilities.
     scikit-learn's k-means++ and random_from_data give only the K drawn rows a responsibility, so that its first
     iteration assigns the others by a covariance of nothing but `reg_covar`: the same assignment, if that is small.
-    `max_iterations` is of k-means.
+    `max_iterations` is of k-means, `moments` the form of the second moments.
     """
     if method == "random":
-        origin = _unit_mixture(np.repeat(middle(rows), n_components, axis=0))
-        return rows.expectation(origin, team, given=RandomResponsibilities(n_components, rng))
+        origin = _unit_mixture(np.repeat(rows.frame.rows(rows.middle()), n_components, axis=0))
+        return rows.expectation(origin, team, moments=moments, given=RandomResponsibilities(n_components, rng))
     if method == "kmeans":
         frame, centres = kmeans(rows, n_components, rng, team, max_iterations)
     elif method == "k-means++":
@@ -48,13 +48,13 @@ def start(
     else:
         frame, centres = drawn_rows(rows, n_components, rng)
     labels = assigned(rows, frame, centres, team)
-    return rows.expectation(_unit_mixture(_changed(frame, rows.frame, centres)), team, labels=labels)
+    return rows.expectation(_unit_mixture(_changed(frame, rows.frame, centres)), team, moments=moments, labels=labels)
 
 
 def _unit_mixture(means: Floats) -> Parameters:
     """Return a mixture that only carries origins."""
-    k, d = means.shape
-    return Parameters(np.full(k, 1.0 / k), means, np.broadcast_to(np.eye(d), (k, d, d)))
+    k = len(means)
+    return Parameters(np.full(k, 1.0 / k), means, np.ones(k), "spherical")
 
 
 def _changed(old: Frame, new: Frame, points: Floats) -> Floats:

@@ -27,7 +27,7 @@ def plus_plus(X: Floats, weights: Floats, n_centres: int, rng: np.random.RandomS
 
     def distances(candidates: NDArray[np.intp]) -> Floats:
         squared = np.empty((len(candidates), columns.shape[1]))
-        kernel(columns.ravel(), columns.shape[1], d, X[candidates].ravel(), squared.ravel())
+        kernel(1, columns.ravel(), columns.shape[1], d, X[candidates].ravel(), squared.ravel())
         return squared[:, :n]
 
     n_candidates = 2 + int(math.log(n_centres))

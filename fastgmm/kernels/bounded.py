@@ -9,7 +9,6 @@ everything is done on the lists: nothing but the bounds is touched K times a row
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.layout import CHUNK, HEADER, STEP, WIDTH
@@ -239,7 +238,7 @@ def bounded_block(
 
 
 def bounded(
-    X, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets, new_factors,
+    t, parts, X, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets, new_factors,
     new_offsets, grow, shift, log_skip, skip_below, renew, record, row_length, block, strip, bounds, homes, distances,
     first_block, nodes, levels, depths,
 ):  # fmt: skip
@@ -251,28 +250,26 @@ def bounded(
     """
     n_rows, n_components = X.shape[0], log_constants.shape[0]
     n_blocks = (n_rows + block - 1) // block
-    parts = nodes.shape[0]
-    for t in prange(parts):
-        rows = scratch(row_length * strip, REAL)
-        rows[:] = 0.0
-        z = scratch(row_length * CHUNK, REAL)
-        values = scratch(n_components * strip + WIDTH + LANES, REAL)
-        row_weights = scratch(strip, REAL)
-        reach = scratch(strip, np.float32)
-        top = scratch(strip, REAL)
-        mass = scratch(strip, REAL)
-        factor = scratch(strip, REAL)
-        listed = np.zeros(n_components * strip + WIDTH + BOUND_LANES, dtype=np.int32)
-        begins = np.empty(n_components + 1, dtype=np.int64)
-        active = np.empty(strip + 1, dtype=np.int32)
-        shares = scratch(strip + LANES + 1, REAL)
-        depth = 0
-        for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
-            bounded_block(
-                X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
-                log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
-                renew, record, row_length, strip, bounds, homes, distances, nodes[t, depth], rows, z, values,
-                row_weights, reach, top, mass, factor, listed, begins, active, shares,
-            )  # fmt: skip
-            depth = push(nodes[t], levels[t], depth, first_block + b)
-        depths[t] = depth
+    rows = scratch(row_length * strip, REAL)
+    rows[:] = 0.0
+    z = scratch(row_length * CHUNK, REAL)
+    values = scratch(n_components * strip + WIDTH + LANES, REAL)
+    row_weights = scratch(strip, REAL)
+    reach = scratch(strip, np.float32)
+    top = scratch(strip, REAL)
+    mass = scratch(strip, REAL)
+    factor = scratch(strip, REAL)
+    listed = np.zeros(n_components * strip + WIDTH + BOUND_LANES, dtype=np.int32)
+    begins = np.empty(n_components + 1, dtype=np.int64)
+    active = np.empty(strip + 1, dtype=np.int32)
+    shares = scratch(strip + LANES + 1, REAL)
+    depth = 0
+    for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
+        bounded_block(
+            X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
+            log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
+            renew, record, row_length, strip, bounds, homes, distances, nodes[t, depth], rows, z, values,
+            row_weights, reach, top, mass, factor, listed, begins, active, shares,
+        )  # fmt: skip
+        depth = push(nodes[t], levels[t], depth, first_block + b)
+    depths[t] = depth

@@ -6,11 +6,10 @@ import numpy as np
 
 from fastgmm.kernels.compile import inner_part, part
 from fastgmm.kernels.layout import WIDTH
+from fastgmm.kernels.products import centred_outer, centred_triangle, squares
 from fastgmm.kernels.target import GROUP, PANEL
 from fastgmm.kernels.vector import (
     add,
-    centred_outer,
-    centred_triangle,
     divide,
     exp,
     kept,
@@ -21,7 +20,6 @@ from fastgmm.kernels.vector import (
     multiply_add,
     smaller,
     spread,
-    squares,
     store,
     subtract,
     widen,

@@ -9,13 +9,14 @@ from fastgmm.kernels.target import GROUP
 from fastgmm.kernels.vector import load, multiply_add, spread, store, subtract, zeros
 
 
-def distances(x, stride, n_features, points, result):
+def distances(t, parts, x, stride, n_features, points, result):
     """result[j, p] = Σ_d (x[d, p] − points[j, d])² for all columns p < stride, a multiple of WIDTH.
 
     The differences are squared, not expanded: equal rows are at distance 0, and a far outlier does not blur the rest.
     Reads x (D, stride) and points (J, D), flat; writes result (J, stride), flat. 2 J · stride · D flop.
     """
-    for j in range(points.shape[0] // n_features):
+    n_points = points.shape[0] // n_features
+    for j in range(n_points * t // parts, n_points * (t + 1) // parts):
         for p in range(0, stride, WIDTH):
             squared = zeros(np.float64, 1, GROUP)
             for d in range(n_features):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.density import log_joint, normalise
 from fastgmm.kernels.layout import CHUNK, HEADER, WIDTH
 from fastgmm.kernels.moments import add_moments
 from fastgmm.kernels.nodes import push
+from fastgmm.kernels.products import gram
 from fastgmm.kernels.strips import groups_of, load_columns, load_rows, load_weights, scratch, take_given, turn_rows
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import gram, load, total, zeros
+from fastgmm.kernels.vector import load, total, zeros
 
 REAL, WIDENED, WIDENED_GROUP = np.float64, 1, GROUP
 """Set by `compile.build`: the numbers computed with, and how many vectors of float64 one of them, and a group, make."""
@@ -68,7 +68,7 @@ def expectation_block(
 
 
 def expectation(
-    X, sample_weight, given, given_labels, centre, scale, means, padded_means, log_constants, whiteners,
+    t, parts, X, sample_weight, given, given_labels, centre, scale, means, padded_means, log_constants, whiteners,
     skip_below, record, row_length, block, strip, first_block, nodes, levels, depths,
 ):  # fmt: skip
     """Sum the rows of X block by block; each part of the blocks leaves a stack of dyadic nodes.
@@ -80,24 +80,22 @@ def expectation(
     n_rows, n_features = X.shape
     n_components = log_constants.shape[0]
     n_blocks = (n_rows + block - 1) // block
-    parts = nodes.shape[0]
-    for t in prange(parts):
-        x = scratch(n_features * strip + PANEL * WIDTH, REAL)
-        joint = scratch(n_components * strip, REAL)
-        row_weights = scratch(strip, REAL)
-        z = scratch(row_length * CHUNK, REAL)
-        rows = scratch(1 if GRAM else row_length * strip, REAL)
-        rows[:] = 0.0
-        order = np.arange(strip).astype(np.int32)
-        active = np.empty(strip + LANES, dtype=np.int32)
-        shares = scratch(strip + LANES, REAL)
-        lanes = scratch(n_components * record * LANES if GRAM else 1, np.float64)
-        depth = 0
-        for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
-            expectation_block(
-                X, b * block, min((b + 1) * block, n_rows), sample_weight, given, given_labels, centre, scale, means,
-                padded_means, log_constants, whiteners, skip_below, record, row_length, strip, nodes[t, depth],
-                x, rows, z, joint, row_weights, lanes, order, active, shares,
-            )  # fmt: skip
-            depth = push(nodes[t], levels[t], depth, first_block + b)
-        depths[t] = depth
+    x = scratch(n_features * strip + PANEL * WIDTH, REAL)
+    joint = scratch(n_components * strip, REAL)
+    row_weights = scratch(strip, REAL)
+    z = scratch(row_length * CHUNK, REAL)
+    rows = scratch(1 if GRAM else row_length * strip, REAL)
+    rows[:] = 0.0
+    order = np.arange(strip).astype(np.int32)
+    active = np.empty(strip + LANES, dtype=np.int32)
+    shares = scratch(strip + LANES, REAL)
+    lanes = scratch(n_components * record * LANES if GRAM else 1, np.float64)
+    depth = 0
+    for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
+        expectation_block(
+            X, b * block, min((b + 1) * block, n_rows), sample_weight, given, given_labels, centre, scale, means,
+            padded_means, log_constants, whiteners, skip_below, record, row_length, strip, nodes[t, depth],
+            x, rows, z, joint, row_weights, lanes, order, active, shares,
+        )  # fmt: skip
+        depth = push(nodes[t], levels[t], depth, first_block + b)
+    depths[t] = depth

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.kernels.target import GROUP, LANES, PANEL
+from fastgmm.kernels.target import FEW, GROUP, LANES, PANEL
 
 GRAM_LIMIT = 8
 """Up to here moments are summed with points in the lanes (`vector.gram`), beyond with features in the lanes."""
@@ -47,6 +47,21 @@ def block_rows(n_features: int) -> int:
     d64k32 / d128k16, Zen 5: blocks of a quarter as many rows take 1.15 / 1.08 of the time, for merging their sums.
     """
     return min(max(64 * 64 // n_features, 4), 64) * STEP
+
+
+def few_whole(n_features: int) -> int:
+    """Round up to FEW: features that `diagonal` sums at once."""
+    return -(-n_features // FEW) * FEW
+
+
+DIAGONAL_NUMBERS = 6144
+"""As STRIP_NUMBERS, for the diagonal pass, which goes over a strip's rows once a component: they stay in L1."""
+
+
+def diagonal_strip_rows(n_features: int, n_components: int) -> int:
+    """Rows of a strip of the diagonal pass."""
+    rows = min(DIAGONAL_NUMBERS // (n_features + n_components), block_rows(n_features), 8 * STEP)
+    return max(rows // STEP, 1) * STEP
 
 
 def lanes_of(real: Any) -> int:

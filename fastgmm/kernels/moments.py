@@ -11,6 +11,7 @@ import numpy as np
 from fastgmm.kernels.compile import inner_part, part
 from fastgmm.kernels.layout import CHUNK, CHUNK_BYTES, HEADER, WIDTH
 from fastgmm.kernels.listed import above, chosen, list_lanes, listed_row, pack_lanes
+from fastgmm.kernels.products import outer, rotations
 from fastgmm.kernels.target import LANES, PANEL
 from fastgmm.kernels.vector import (
     accumulate,
@@ -19,8 +20,6 @@ from fastgmm.kernels.vector import (
     load,
     multiply,
     multiply_add,
-    outer,
-    rotations,
     sqrt,
     store,
     subtract,

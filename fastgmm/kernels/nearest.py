@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.layout import HEADER, WIDTH
 from fastgmm.kernels.nodes import push
+from fastgmm.kernels.products import outer
 from fastgmm.kernels.strips import groups_of, load_columns, load_weights, scratch
 from fastgmm.kernels.target import GROUP, PANEL
-from fastgmm.kernels.vector import best, column, outer, spread, store, zeros
+from fastgmm.kernels.vector import best, column, spread, store, zeros
 
 
 @part
@@ -64,7 +64,7 @@ def nearest_block(
 
 
 def nearest(
-    X, sample_weight, centre, scale, centres, panels, offsets, block, strip, first_block, labels, distances,
+    t, parts, X, sample_weight, centre, scale, centres, panels, offsets, block, strip, first_block, labels, distances,
     nodes, levels, depths,
 ):  # fmt: skip
     """Assign the rows of X to centres; each part of the blocks leaves a stack of dyadic nodes.
@@ -74,18 +74,16 @@ def nearest(
     """
     n_rows, n_features = X.shape
     n_blocks = (n_rows + block - 1) // block
-    parts = nodes.shape[0]
-    for t in prange(parts):
-        x = scratch(n_features * strip + PANEL * WIDTH, np.float64)
-        order = np.arange(strip).astype(np.int32)
-        top = scratch(WIDTH, np.float64)
-        numbers = scratch(WIDTH, np.float64)
-        row_weights = scratch(strip, np.float64)
-        depth = 0
-        for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
-            nearest_block(
-                X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, centres, panels, offsets,
-                strip, labels, distances, nodes[t, depth], x, order, top, numbers, row_weights,
-            )  # fmt: skip
-            depth = push(nodes[t], levels[t], depth, first_block + b)
-        depths[t] = depth
+    x = scratch(n_features * strip + PANEL * WIDTH, np.float64)
+    order = np.arange(strip).astype(np.int32)
+    top = scratch(WIDTH, np.float64)
+    numbers = scratch(WIDTH, np.float64)
+    row_weights = scratch(strip, np.float64)
+    depth = 0
+    for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
+        nearest_block(
+            X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, centres, panels, offsets,
+            strip, labels, distances, nodes[t, depth], x, order, top, numbers, row_weights,
+        )  # fmt: skip
+        depth = push(nodes[t], levels[t], depth, first_block + b)
+    depths[t] = depth

@@ -11,8 +11,9 @@ import numpy as np
 from fastgmm.kernels.compile import inner_part, part
 from fastgmm.kernels.listed import listed_row
 from fastgmm.kernels.moments import PAIR, SINGLE, TRIPLE
+from fastgmm.kernels.products import outer_rows, row_squares, store_row_sums
 from fastgmm.kernels.target import LANES, PANEL
-from fastgmm.kernels.vector import load, outer_rows, row_squares, store, store_row_sums, subtract, zeros
+from fastgmm.kernels.vector import load, store, subtract, zeros
 
 REAL = np.float64
 """Set by `compile.build`: the numbers that are computed with."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm.kernels.compile import part
+from fastgmm.kernels.compile import allocating_part, part
 from fastgmm.kernels.layout import WIDTH
 from fastgmm.kernels.listed import standardise, take_panel, turned_rows
 from fastgmm.kernels.target import GROUP, LANES, PANEL
@@ -19,7 +19,7 @@ REAL, HEAD = np.float64, PANEL
 """Set by `compile.build`: the numbers that are computed with, and features before the first panel."""
 
 
-@part
+@allocating_part
 def scratch(size, real):
     """Make room for `size` numbers, from the start of a cache line: vectors that straddle lines cost twice."""
     room = np.empty(size + 16, dtype=real)

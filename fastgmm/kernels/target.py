@@ -32,6 +32,9 @@ HAS_COMPRESS = WIDE and "avx512vl" in FEATURES
 PANEL = 8 if WIDE else 4
 """Rows of a panel."""
 
+FEW = PANEL // 2
+"""Rows of a pair of tiles, sums of z and of z², that stay in registers together."""
+
 LANES = PANEL
 """Numbers of float64 in a vector; of float32 twice as many."""
 

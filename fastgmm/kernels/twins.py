@@ -189,6 +189,17 @@ def squares(total: Array, tile: Array) -> Array:
     return total + (tile * tile).sum(axis=0, keepdims=True)
 
 
+def centred_squares(
+    x: Array, j: int, stride: int, count: int, means: Array, m: int, scales: Array, scaled: int
+) -> Array:  # fmt: skip
+    width = GROUP * _lanes(x.dtype)
+    result = np.zeros((1, width), dtype=x.dtype)
+    for d in range(count):
+        z = x[j + d * stride : j + d * stride + width] - means[m + d]
+        result += (z * scales[m + d] if scaled else z) ** 2
+    return result
+
+
 def best(tile: Array, k: int, scores: Array, labels: Array, i: int) -> None:
     here = slice(i, i + tile.shape[1])
     for r, row in enumerate(tile):
@@ -199,6 +210,11 @@ def best(tile: Array, k: int, scores: Array, labels: Array, i: int) -> None:
 
 def total(tile: Array) -> float:
     return float(tile.astype(np.float64).sum())
+
+
+def folded(tile: Array) -> Array:
+    lanes = _lanes(tile.dtype)
+    return tile.reshape(len(tile), -1, lanes).sum(axis=1)
 
 
 def widen(tile: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
 
@@ -11,6 +10,8 @@ from numba import types
 
 from fastgmm.kernels import compile as compiler
 from fastgmm.kernels.bounded import bounded
+from fastgmm.kernels.compile import Kernel
+from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
 from fastgmm.kernels.layout import lanes_of, layout
@@ -19,7 +20,6 @@ from fastgmm.kernels.score import score
 from fastgmm.kernels.target import GROUP, LANES
 
 Mode = Literal["parallel", "serial", "python"]
-Kernel = Callable[..., None]
 Constants = tuple[tuple[str, Any], ...]
 
 WHOLE, REAL = types.int64, types.float64
@@ -93,15 +93,30 @@ def _bounded(head: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
 
 
 @cache
-def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode) -> Kernel:
-    """`score.score` for rows of D features: PANEL variants with panels, PANEL without."""
-    return _score(_density_constants(n_features), dtype, mode)
+def diagonal_kernel(turned: bool, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
+    """`diagonal.diagonal`: one variant for rows as they are, one for turned ones."""
+    rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
+    signature = (*rows, FLAT, FLAT, *[_flat(real)] * 4, REAL, *[WHOLE] * 5, *NODES)
+    constants = (*_turned(turned), *_number_constants(real))
+    return compiler.build(diagonal, signature, dict(constants), mode)
+
+
+def _turned(turned: bool) -> Constants:
+    return ("TURNED", int(turned)), ("SCALED", int(not turned))
+
+
+@cache
+def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode, form: str = "full") -> Kernel:
+    """`score.score`: for D features PANEL variants with panels, PANEL without; one for "diag", one for "tied"."""
+    if form == "full":
+        return _score(_density_constants(n_features), dtype, mode)
+    return _score((("DIAGONAL", 1), *_turned(form == "tied")), dtype, mode)
 
 
 @cache
 def _score(constants: Constants, dtype: np.dtype[Any], mode: Mode) -> Kernel:
     results = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 2), _out(WHOLE, 1))
-    signature = (_rows(dtype), *[FLAT] * 5, WHOLE, WHOLE, *results)
+    signature = (_rows(dtype), *[FLAT] * 6, WHOLE, *results)
     return compiler.build(score, signature, dict(constants), mode)
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any, Self
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.expectation_task import SKIP_BELOW, ExpectationTask, PackedMixture
+from fastgmm.diagonal_task import DiagonalTask, PooledTask, pooled
+from fastgmm.expectation_task import SKIP_BELOW, AbstractExpectation, ExpectationTask
 from fastgmm.frame import Frame
+from fastgmm.packed import PackedDiagonal, PackedMixture, turnable
 from fastgmm.parameters import Parameters
-from fastgmm.precision import arithmetic, trusted
+from fastgmm.precision import arithmetic, told, trusted
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.sweep import AbstractTask, sweep
 from fastgmm.threads import Team
@@ -25,6 +27,19 @@ Span = tuple[int, NDArray[Any], Floats]
 
 WITHIN = 2.0**20
 """Largest coordinate in the frame that float32 lanes are trusted with: a fit's own frame keeps them below 2."""
+
+
+MIDDLE_ROWS = 4096
+
+
+@dataclass
+class Trust:
+    """Which short cuts passes take over some rows; each is given up for good when sums show that it loses digits."""
+
+    narrow: bool = True
+    """float32 arithmetic for float32 rows."""
+    pooled: bool = True
+    """Pooled second moments as the difference of all rows' and those of the components' means."""
 
 
 class AbstractRows(ABC):
@@ -41,6 +56,7 @@ class AbstractRows(ABC):
     """Least and greatest value of each feature, (D,)."""
     weight: float
     """Sum of the rows' weights."""
+    _whole: tuple[Frame, SufficientStatistics] | None = None
     ordinary: bool = True
     """Whether weights are none or of a size that float32 holds with its square."""
 
@@ -52,12 +68,6 @@ class AbstractRows(ABC):
     def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return some rows as float64 and their weights, or an empty array."""
 
-    def in_frame(self, frame: Frame) -> Self:
-        """Return the same rows, to be computed with in another frame."""
-        other = copy.copy(self)
-        other.frame = frame
-        return other
-
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
         """Sum a task over all rows."""
         return sweep(self.spans(task.block, task.blocks_per_span), self.n_rows, task, team)
@@ -67,28 +77,77 @@ class AbstractRows(ABC):
         parameters: Parameters,
         team: Team,
         *,
+        moments: str = "full",
         given: Callable[[int, int], Floats] | None = None,
         labels: NDArray[np.int32] | None = None,
         skip_below: float = SKIP_BELOW,
         frame: Frame | None = None,
+        trust: Trust | None = None,
     ) -> SufficientStatistics:
-        """Return the statistics of all rows; parameters and statistics are in the coordinates of `frame`, or ours."""
-        mixture = self.packed(parameters, frame)
-        statistics, _ = self.summed(ExpectationTask(mixture, skip_below, given, labels), team)
-        if mixture.real is np.float32 and not trusted(statistics):
-            task = ExpectationTask(replace(mixture, real=np.float64), skip_below, given, labels)
-            statistics, _ = self.summed(task, team)
-        return statistics
+        """Return the statistics of all rows, with second moments of the form `moments`.
 
-    def summed(self, task: ExpectationTask, team: Team) -> tuple[SufficientStatistics, Floats]:
+        Parameters and statistics are in the coordinates of `frame`, or ours. `trust` tells, and learns, which short
+        cuts these rows allow.
+        """
+        trust = trust or Trust()
+        while True:
+            task = self.task(parameters, moments, trust, frame, skip_below=skip_below, given=given, labels=labels)
+            statistics, _ = self.summed(task, team)
+            if not self.distrusts(trust, task, statistics, team):
+                return statistics.reduced(moments)
+
+    def task(
+        self, parameters: Parameters, moments: str, trust: Trust, frame: Frame | None = None, **options: Any
+    ) -> AbstractExpectation:
+        """Return the cheapest task whose sums tell the second moments asked for."""
+        mixture = self.packed(parameters, frame, narrow=trust.narrow)
+        if moments == "diag" and parameters.form in ("diag", "spherical"):
+            return DiagonalTask(PackedDiagonal(mixture.frame, parameters, mixture.real), **options)
+        if moments == "tied" and trust.pooled and turnable(parameters):
+            return PooledTask(PackedDiagonal(mixture.frame, parameters), **options)
+        return ExpectationTask(mixture, **options)
+
+    def summed(self, task: AbstractExpectation, team: Team) -> tuple[SufficientStatistics, Floats]:
         """Return a task's statistics of all rows, and the sums that they were unpacked from."""
         sums = self.sweep(task, team)
-        return task.statistics(sums, self.weight), sums
+        statistics = task.statistics(sums, self.weight)
+        if isinstance(task, PooledTask):
+            statistics = pooled(statistics, self.whole(task.mixture.frame, team))
+        return statistics, sums
 
-    def packed(self, parameters: Parameters, frame: Frame | None = None) -> PackedMixture:
+    def distrusts(self, trust: Trust, task: AbstractExpectation, statistics: SufficientStatistics, team: Team) -> bool:
+        """Return whether a pass must be taken again without its short cut, of which `trust` then knows."""
+        if task.mixture.real is np.float32 and not trusted(statistics):
+            trust.narrow = False
+            return True
+        if isinstance(task, PooledTask) and not told(statistics, self.whole(task.mixture.frame, team)):
+            trust.pooled = False
+            return True
+        return False
+
+    def whole(self, frame: Frame, team: Team) -> SufficientStatistics:
+        """Return the statistics of all rows as one component, about a point near their mean; formed once a frame."""
+        if self._whole is None or self._whole[0] is not frame:
+            middle = Parameters(np.ones(1), frame.rows(self.middle()), np.ones(1), "spherical")
+            task = ExpectationTask(PackedMixture(frame, middle), given=lambda start, stop: np.ones((stop - start, 1)))
+            self._whole = frame, task.statistics(self.sweep(task, team), self.weight)
+        return self._whole[1]
+
+    def middle(self) -> Floats:
+        """Return the mean of some rows, (1, D): a point near all of them."""
+        some = np.linspace(0, self.n_rows - 1, min(self.n_rows, MIDDLE_ROWS)).astype(np.intp)
+        return self.take(some)[0].mean(axis=0, keepdims=True)
+
+    def in_frame(self, frame: Frame) -> AbstractRows:
+        """Return the same rows, for kernels to compute with in another frame."""
+        rows = copy(self)
+        rows.frame = frame
+        return rows
+
+    def packed(self, parameters: Parameters, frame: Frame | None = None, *, narrow: bool = True) -> PackedMixture:
         """Pack a mixture for a pass over these rows, in the arithmetic that resolves it on them."""
         frame = frame or self.frame
-        real = arithmetic(parameters, self.dtype)
+        real = arithmetic(parameters, self.dtype) if narrow else np.float64
         if real is np.float32 and not (self.ordinary and self._within(frame)):
             real = np.float64
         return PackedMixture(frame, parameters, real)

@@ -11,14 +11,16 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from fastgmm.kernels import listed, twins, vector
+from fastgmm.kernels import listed, products, twins, vector
 
 Array = NDArray[Any]
 Make = Callable[[Any], Callable[..., Any]]
 
-COMPILED = SimpleNamespace(**vars(vector) | vars(listed))
+COMPILED = SimpleNamespace(**vars(vector) | vars(products) | vars(listed))
 
 REALS = pytest.mark.parametrize("real", [np.float64, np.float32], ids=["float64", "float32"])
+
+ROUNDING = {np.float64: 2.0**-53, np.float32: 2.0**-24}
 
 rng = np.random.default_rng(0)
 

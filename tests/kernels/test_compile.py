@@ -24,7 +24,7 @@ import sys, logging, numpy as np
 logging.basicConfig(format="LOG %(message)s", stream=sys.stdout)
 from fastgmm.kernels.variants import distances_kernel
 kernel = distances_kernel("serial")
-print("HITS", sum(kernel.stats.cache_hits.values()), sum(kernel.stats.cache_misses.values()))
+print("HITS", sum(kernel.one_part.stats.cache_hits.values()), sum(kernel.one_part.stats.cache_misses.values()))
 from fastgmm import Mixture, Parameters
 X = np.linspace(-3, 3, 32).reshape(16, 2)
 found = Mixture(Parameters([1.0], np.zeros((1, 2)), np.eye(2)[None]), 1).log_prob(X)
@@ -297,7 +297,7 @@ def inner_of_it():
     return 10 * LANES
 
 
-def lanes_in(result):
+def lanes_in(t, parts, result):
     result[0] = outer_part()
 
 
@@ -306,7 +306,7 @@ def test_constants_reach_all_parts_whatever_twins_are_called(mode):
     """`twins` has a global of that name, too."""
     result = np.zeros(1, dtype=np.int64)
     for lanes in (3, 5):
-        compiler.build(lanes_in, (numba.int64[::1],), {"LANES": lanes}, mode)(result)
+        compiler.build(lanes_in, (numba.int64[::1],), {"LANES": lanes}, mode)(1, result)
         assert result[0] == 11 * lanes
     assert LANES == outer_part() - 10 == 1
 
@@ -314,7 +314,7 @@ def test_constants_reach_all_parts_whatever_twins_are_called(mode):
 def test_constants_of_kernels_reach_plain_python():
     kernel = variants.expectation_kernel(9, np.dtype(np.float32), np.float32, "python")
     names = ("LANES", "WIDTH", "REAL")
-    assert [kernel.__globals__[name] for name in names] == [2 * target.LANES, 6 * target.LANES, np.float32]
+    assert [kernel.one_part.__globals__[name] for name in names] == [2 * target.LANES, 6 * target.LANES, np.float32]
 
 
 def test_parts_are_marked():
@@ -336,7 +336,7 @@ def test_values_make_names():
 def test_variants_of_other_numbers_have_other_names():
     row = np.dtype(np.float32)
     kernels = [variants.expectation_kernel(17, row, real, "serial") for real in (np.float64, np.float32)]
-    assert len({kernel.__name__ for kernel in kernels}) == 2
+    assert len({kernel.one_part.__name__ for kernel in kernels}) == 2
 
 
 @pytest.mark.parametrize("build", [variants.expectation_kernel, variants.bounded_kernel])

@@ -17,7 +17,7 @@ def test_distances(mode: Mode, n_features: int, groups: int, n_points: int) -> N
     x = rng.integers(-99, 100, (n_features, stride)).astype(np.float64)
     points = rng.integers(-99, 100, (n_points, n_features)).astype(np.float64)
     result = np.full((n_points, stride), np.nan)
-    distances_kernel(mode)(x.ravel(), stride, n_features, points.ravel(), result.ravel())
+    distances_kernel(mode)(1, x.ravel(), stride, n_features, points.ravel(), result.ravel())
     np.testing.assert_array_equal(result, ((points[:, :, None] - x) ** 2).sum(axis=1))
 
 
@@ -25,5 +25,5 @@ def test_equal_points_are_at_distance_zero_beside_a_far_one() -> None:
     x = np.full((1, GROUP * LANES), 0.1)
     x[0, -1] = 1e10
     result = np.empty(x.shape)
-    distances_kernel()(x.ravel(), x.size, 1, np.array([0.1]), result.ravel())
+    distances_kernel()(1, x.ravel(), x.size, 1, np.array([0.1]), result.ravel())
     assert not result[0, :-1].any()

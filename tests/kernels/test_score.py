@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from fastgmm.expectation_task import PackedMixture
 from fastgmm.frame import Frame
 from fastgmm.kernels import variants
+from fastgmm.kernels.compile import Kernel
 from fastgmm.kernels.layout import STEP, block_rows
 from fastgmm.mixture import Mixture
 from fastgmm.parameters import Parameters
@@ -63,7 +63,7 @@ def test_all_results_in_all_modes(n_features: int, n_components: int) -> None:
 @pytest.mark.parametrize("n_features", [3, 9])
 def test_plain_python(n_features: int, n_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = variants.score_kernel
-    monkeypatch.setattr(variants, "score_kernel", lambda d, dtype, mode: compiled(d, dtype, "python"))
+    monkeypatch.setattr(variants, "score_kernel", lambda d, dtype, mode, form: compiled(d, dtype, "python", form))
     m = problems.mixture(2, n_features)
     X = problems.drawn(m, n_rows)
     assert_like_the_oracle(scored(X, Parameters(*m)), X, m)
@@ -157,7 +157,7 @@ def test_a_component_without_weight_is_never_chosen() -> None:
     assert np.isneginf(m.log_joint(X)[:, 0]).all()
 
 
-def kernels_used() -> list[Callable[..., None]]:
+def kernels_used() -> list[Kernel]:
     return [variants.score_kernel(d, np.dtype(np.float64), "serial") for d in (1, 9, 17)]
 
 
