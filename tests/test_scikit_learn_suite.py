@@ -1,6 +1,6 @@
-"""scikit-learn's own tests of its mixtures, run on fastgmm's class in the place of its own.
+"""scikit-learn's own tests of its mixtures, run on fastgmm's classes in the place of its own.
 
-Its test modules are executed anew with the class swapped, and their tests collected here, but for those in LEFT_OUT.
+Its test modules are executed anew with the classes swapped, and their tests collected here, but for those in LEFT_OUT.
 Both dtypes of its ``global_dtype`` are run (scikit-learn itself runs float32 on demand only). docs/scikit-learn.md
 lists what is left out.
 """
@@ -26,6 +26,9 @@ LEFT_OUT = {
     "test_gaussian_suffstat_sk_spherical": HELPERS,
     "test_compute_log_det_cholesky": HELPERS,
     "test_gaussian_mixture_log_probabilities": HELPERS,
+    "test_bayesian_log_dirichlet_norm": HELPERS,
+    "test_bayesian_log_wishart_norm": HELPERS,
+    "test_bayesian_compare_covar_type": "calls the private methods _check_parameters and _initialize_parameters",
     "test_gaussian_mixture_setting_best_params": "expects a fit where components of one row have variances of 4e-16, "
     "which are its rounding: ours are 0, and an error",
     "test_gaussian_mixture_precisions_init": "calls the private methods _initialize and _set_parameters",
@@ -55,28 +58,36 @@ def global_random_seed():
     return 42
 
 
+CLASSES = {name: getattr(fastgmm, name) for name in ("GaussianMixture", "BayesianGaussianMixture")}
+
+
 def swapped(name):
-    """Execute one of scikit-learn's test modules with our class in the place of its own."""
+    """Execute one of scikit-learn's test modules with our classes in the place of its own."""
     spec = importlib.util.find_spec(f"sklearn.mixture.tests.{name}")
     module = importlib.util.module_from_spec(spec)
-    with mock.patch.object(sklearn.mixture, "GaussianMixture", fastgmm.GaussianMixture):
+    with mock.patch.multiple(sklearn.mixture, **CLASSES):
         spec.loader.exec_module(module)
     return module
 
 
-MODULES = [swapped("test_gaussian_mixture"), swapped("test_mixture")]
+MODULES = {"": swapped("test_gaussian_mixture"), "mixture_": swapped("test_mixture")}
+MODULES["bayesian_"] = swapped("test_bayesian_mixture")
+"""By what makes the names of their tests differ."""
+
 THEIRS = {
-    name: function
-    for module in MODULES
+    name if prefix in name else name.replace("test_", f"test_{prefix}"): function
+    for prefix, module in MODULES.items()
     for name, function in vars(module).items()
     if name.startswith("test_") and inspect.isfunction(function)
 }
 globals().update({name: function for name, function in THEIRS.items() if name not in LEFT_OUT})
 
 
-def test_the_class_is_swapped():
-    assert all(module.GaussianMixture is fastgmm.GaussianMixture for module in MODULES)
-    assert len(THEIRS.keys() - LEFT_OUT.keys()) >= 28
+def test_the_classes_are_swapped():
+    for module in MODULES.values():
+        for name, kind in CLASSES.items():
+            assert getattr(module, name, kind) is kind
+    assert len(THEIRS.keys() - LEFT_OUT.keys()) >= 39
 
 
 def test_the_page_lists_what_is_left_out():
