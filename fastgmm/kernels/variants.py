@@ -14,6 +14,7 @@ from fastgmm.kernels.compile import Kernel
 from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
+from fastgmm.kernels.inverses import inverses
 from fastgmm.kernels.layout import lanes_of, layout
 from fastgmm.kernels.nearest import nearest
 from fastgmm.kernels.score import score
@@ -125,6 +126,12 @@ def nearest_kernel(dtype: np.dtype[Any], mode: Mode) -> Kernel:
     """`nearest.nearest`, one variant."""
     signature = (_rows(dtype), *[FLAT] * 6, *[WHOLE] * 3, _out(types.int32, 1), _out(REAL, 1), *NODES)
     return compiler.build(nearest, signature, {}, mode)
+
+
+@cache
+def inverses_kernel(mode: Mode = "serial") -> Kernel:
+    """`inverses.inverses`, one variant."""
+    return compiler.build(inverses, (_in(REAL, 3), _out(REAL, 3)), {}, mode)
 
 
 @cache

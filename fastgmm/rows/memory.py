@@ -41,12 +41,15 @@ class ArrayRows(AbstractRows):
 
     def spans(self, block: int, blocks: int) -> Iterator[Span]:
         """Walk the rows; only spans that kernels cannot read as they lie are copied."""
-        if not self._direct:
+        direct = self._direct
+        if not direct:
             blocks = min(blocks, max(1, CHUNK_BYTES // (8 * self.n_features * block)))
         size = block * blocks
         for start in range(0, self.n_rows, size):
             stop = min(start + size, self.n_rows)
-            rows = np.require(self._array[start:stop], dtype=self.dtype, requirements=["C", "A"])
+            rows = self._array[start:stop]
+            if not direct:
+                rows = np.require(rows, dtype=self.dtype, requirements=["C", "A"])
             yield start, np.asarray(rows), self._weights[start:stop] if self._weights.size else self._weights
 
     def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
