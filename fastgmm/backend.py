@@ -16,13 +16,18 @@ from fastgmm.validation import check_rows, check_weights
 
 
 def as_rows(
-    X: Any, sample_weight: ArrayLike | None = None, *, min_rows: int = 1, n_features: int | None = None
+    X: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    min_rows: int = 1,
+    n_features: int | None = None,
+    weight_type: str = "frequency",
 ) -> AbstractRows:
     """Check X and its weights, and wrap them."""
     if isinstance(X, AbstractRows):
         return X
     array = check_rows(X, min_rows=min_rows, n_features=n_features)
-    return ArrayRows(array, check_weights(sample_weight, len(array)))
+    return ArrayRows(array, check_weights(sample_weight, len(array), weight_type))
 
 
 def expectation(

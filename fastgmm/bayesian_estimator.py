@@ -22,11 +22,12 @@ from fastgmm.bayes.weights import WEIGHTS
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.errors import DataError
-from fastgmm.estimator import GaussianMixture
+from fastgmm.estimator.checks import check_shared
+from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.forms import FORMS
-from fastgmm.initialise import METHODS, start
+from fastgmm.initialise import start
 from fastgmm.mixture import Mixture
-from fastgmm.parameter_checks import check_boolean, check_choice, check_number, check_verbose, random_state
+from fastgmm.parameter_checks import check_choice, random_state
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
 from fastgmm.statistics import MOMENTS
@@ -34,7 +35,7 @@ from fastgmm.threads import Team, team
 from fastgmm.validation import check_range, check_varies
 
 
-class BayesianGaussianMixture(GaussianMixture):
+class BayesianGaussianMixture(AbstractMixtureEstimator):
     """Gaussian mixture fitted by variational Bayes, with scikit-learn's interface.
 
     The posterior says how many of the components there is evidence for: the others are left with weights near 0.
@@ -276,16 +277,6 @@ class BayesianGaussianMixture(GaussianMixture):
 
     # --- using the fit ---------------------------------------------------------------------------------------------
 
-    @property
-    def aic(self) -> Any:
-        """Not there, as in scikit-learn: a posterior has no maximum of the likelihood to penalise."""
-        raise AttributeError(f"{type(self).__name__} has no aic; compare lower_bound_ instead.")
-
-    @property
-    def bic(self) -> Any:
-        """Not there, as in scikit-learn: a posterior has no maximum of the likelihood to penalise."""
-        raise AttributeError(f"{type(self).__name__} has no bic; compare lower_bound_ instead.")
-
     def _fitted(self, X: Any) -> Mixture:
         """Return the mixture of expected log-densities."""
         if not hasattr(self, "mixture_"):
@@ -297,16 +288,7 @@ class BayesianGaussianMixture(GaussianMixture):
 
     def _check_parameters(self) -> None:
         owner = type(self).__name__
-        check_number(self.n_components, "n_components", owner, int, 1)
-        check_number(self.tol, "tol", owner, float, 0)
-        check_number(self.reg_covar, "reg_covar", owner, float, 0)
-        check_number(self.max_iter, "max_iter", owner, int, 0)
-        check_number(self.n_init, "n_init", owner, int, 1)
-        check_number(self.verbose_interval, "verbose_interval", owner, int, 1)
-        check_verbose(self.verbose, "verbose", owner)
-        check_boolean(self.warm_start, "warm_start", owner)
-        random_state(self.random_state, owner)
-        check_choice(self.init_params, "init_params", owner, METHODS)
+        check_shared(self)
         check_choice(self.covariance_type, "covariance_type", owner, tuple(FORMS))
         kinds = tuple(WEIGHTS)
         check_choice(self.weight_concentration_prior_type, "weight_concentration_prior_type", owner, kinds)
@@ -315,7 +297,6 @@ class BayesianGaussianMixture(GaussianMixture):
         check_array_like(self.mean_prior, "mean_prior", owner)
         check_positive(self.degrees_of_freedom_prior, "degrees_of_freedom_prior", owner)
         check_array_like(self.covariance_prior, "covariance_prior", owner, or_number=True)
-        team(self.n_threads)
 
 
 def _of_posterior(posterior: Posterior, dtype: Any) -> dict[str, Any]:

@@ -14,6 +14,12 @@ from typing import Any
 
 OK, BAD_DATA, INTERRUPTED = 0, 3, 130
 
+COVARIANCE_TYPES = (
+    *("full", "tied", "diag", "spherical"),
+    *("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"),
+)
+"""Said here again, so that nothing heavy is loaded for a message about usage; a test compares them with the models."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; return its exit code."""
@@ -87,10 +93,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fit_parser(commands: Any) -> None:
-    fit = commands.add_parser("fit", help="fit a mixture to data", description="Fit a mixture with full covariances.")
+    fit = commands.add_parser("fit", help="fit a mixture to data", description="Fit a Gaussian mixture by EM.")
     _add_data(fit)
     fit.add_argument("-k", "--components", type=_positive, required=True, metavar="K", help="number of components")
     fit.add_argument("-o", "--output", metavar="MODEL", help="model file to write")
+    fit.add_argument(
+        "--covariance-type", choices=COVARIANCE_TYPES, default="full", metavar="TYPE",
+        help="full, tied, diag, spherical, or one of the models EII … VVV (%(default)s)",
+    )  # fmt: skip
     fit.add_argument("--max-iter", type=_positive, default=100, metavar="N", help="most iterations (%(default)s)")
     fit.add_argument(
         "--tol", type=_not_negative, default=1e-3, metavar="T",

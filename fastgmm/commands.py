@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from fastgmm.em.run import Interrupted
-from fastgmm.errors import DataError, convergence_warning
+from fastgmm.errors import NOT_CONVERGED, DataError
 from fastgmm.estimator import GaussianMixture
 from fastgmm.mixture import Mixture
+from fastgmm.models import FAMILIES, MODELS
 from fastgmm.parameters import Parameters
 from fastgmm.progress import Bar
 from fastgmm.rows.tables import Table, read_table
@@ -54,6 +55,7 @@ def fitted(table: Table, options: Namespace, bar: Bar | None) -> GaussianMixture
     """Fit a table; after Ctrl-C save the last complete iteration, if a model file was asked for."""
     estimator = GaussianMixture(
         options.components,
+        covariance_type=options.covariance_type,
         tol=options.tol,
         max_iter=options.max_iter,
         n_init=options.n_init,
@@ -64,14 +66,22 @@ def fitted(table: Table, options: Namespace, bar: Bar | None) -> GaussianMixture
         callback=bar,
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", convergence_warning())
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             estimator.fit(table.values)
     except Interrupted:
         if options.output:
-            facts = {"n_iter": estimator.n_iter_, "converged": False, "interrupted": True}
+            facts = {
+                "covariance_type": estimator.covariance_type,
+                "n_iter": estimator.n_iter_,
+                "converged": False,
+                "interrupted": True,
+            }
             save(estimator.mixture_.parameters, options.output, facts)
         raise
+    for warning in caught:
+        if str(warning.message) != NOT_CONVERGED:
+            print(f"fastgmm: warning: {warning.message}", file=sys.stderr)
     if not estimator.converged_:
         print(
             f"fastgmm: warning: not converged after {estimator.n_iter_} iterations; increase --max-iter or --tol",
@@ -89,6 +99,7 @@ def facts_of(estimator: GaussianMixture, table: Table, seconds: float) -> dict[s
         "n_rows": n,
         "n_features": d,
         "n_components": estimator.mixture_.n_components,
+        "covariance_type": estimator.covariance_type,
         **criteria(estimator.mixture_, table),
         "n_parameters": estimator.mixture_.n_parameters,
         "converged": estimator.converged_,
@@ -120,6 +131,7 @@ def as_text(facts: dict[str, Any], parameters: Parameters) -> str:
     lines = [f"data            {facts['data']}: {facts['n_rows']} rows × {facts['n_features']} features"]
     state = "converged after" if facts["converged"] else "stopped, not converged, after"
     lines += [
+        f"model           {parameters.n_components} components, covariances {facts.get('covariance_type', 'full')}",
         f"log-likelihood  {facts['log_likelihood']:.3f}  ({facts['mean_log_likelihood']:.6f} a row)",
         f"BIC             {facts['bic']:.3f}  (AIC {facts['aic']:.3f}, {facts['n_parameters']} parameters)",
         f"EM              {state} {facts['n_iter']} iterations, {facts['seconds']:.3g} s",
@@ -211,7 +223,12 @@ def demo(options: Namespace) -> None:
 
 
 def _model(options: Namespace) -> Mixture:
-    return Mixture(load(options.model).parameters, options.threads)
+    model = load(options.model)
+    name = model.facts.get("covariance_type")
+    name = FAMILIES.get(name, name) if isinstance(name, str) else None
+    # A file by another hand may say anything: the form then tells the model.
+    known = name in MODELS and MODELS[name].form == model.parameters.form
+    return Mixture(model.parameters, options.threads, name if known else None)
 
 
 def _columns(model: Model) -> list[str]:

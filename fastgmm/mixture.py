@@ -12,13 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastgmm.backend import as_rows
 from fastgmm.frame import Frame
+from fastgmm.models import FAMILIES, MODELS
 from fastgmm.packed import AbstractPacked, packed_for_scoring
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.scoring import Results, score_rows
 from fastgmm.threads import team
+from fastgmm.validation import check_weights
 
 Floats = NDArray[np.float64]
+
+ENTROPY_NUMBERS = 1 << 20
+"""Responsibilities that are held at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,10 @@ class Mixture:
 
     parameters: Parameters
     n_threads: int | None = None
+    model: str | None = None
+    """Covariance model, of which criteria count the parameters: by default the one of the covariances' form."""
+    equal_weights: bool = False
+    """Whether all weights are 1/K by decree, so that they are no parameters."""
 
     @property
     def n_components(self) -> int:
@@ -51,8 +60,8 @@ class Mixture:
     @cached_property
     def n_parameters(self) -> int:
         """Free parameters: covariances, means, weights."""
-        k, d = self.parameters.means.shape
-        return k * d * (d + 1) // 2 + k * d + k - 1
+        model = MODELS[self.model or FAMILIES[self.parameters.form]]
+        return model.n_parameters(self.n_components, self.n_features, self.equal_weights)
 
     @cached_property
     def _packed(self) -> AbstractPacked:
@@ -93,9 +102,10 @@ class Mixture:
         self._fill(rows, results)
         return results.labels
 
-    def score(self, X: Any) -> float:
-        """Return the mean of `log_prob` over the rows of X."""
-        return float(np.mean(self.log_prob(X)))
+    def score(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean of `log_prob` over the rows of X, each counted by its weight."""
+        rows = self._rows(X)
+        return _mean(self.log_prob(rows), check_weights(sample_weight, rows.n_rows))
 
     def sample(self, n_samples: int, rng: np.random.RandomState) -> tuple[Floats, NDArray[np.int64]]:
         """Draw rows (n, D) and the components (n,) that they came from, ordered by component.
@@ -112,19 +122,62 @@ class Mixture:
         return X, labels
 
     def marginal(self, features: ArrayLike) -> Mixture:
-        """Return the density of some features, given by their numbers, in that order."""
+        """Return the density of some features, given by their numbers, in that order; covariances keep their form."""
         chosen = np.atleast_1d(np.asarray(features, dtype=np.intp))
         p = self.parameters
+        covariances = p.covariances
+        if p.form in ("full", "tied"):
+            covariances = covariances[..., chosen[:, None], chosen]
+        elif p.form == "diag":
+            covariances = covariances[:, chosen]
         return Mixture(
-            Parameters(p.weights, p.means[:, chosen], p.matrices[:, chosen[:, None], chosen]), self.n_threads
+            Parameters(p.weights, p.means[:, chosen], covariances, p.form),
+            self.n_threads,
+            equal_weights=self.equal_weights,
         )
 
-    def aic(self, X: Any) -> float:
-        """Return Akaike's criterion on X: smaller is better."""
+    def _likelihood(self, X: Any, sample_weight: ArrayLike | None, weight_type: str) -> tuple[float, float]:
+        """Return the log-likelihood of X and how many rows it counts."""
         rows = self._rows(X)
-        return -2.0 * rows.n_rows * self.score(rows) + 2.0 * self.n_parameters
+        weights = check_weights(sample_weight, rows.n_rows, weight_type)
+        n = rows.n_rows if weights is None else float(weights.sum())
+        return n * _mean(self.log_prob(rows), weights), n
 
-    def bic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None, *, weight_type: str = "frequency") -> float:
+        """Return Akaike's criterion on X: smaller is better."""
+        log_likelihood, _ = self._likelihood(X, sample_weight, weight_type)
+        return -2.0 * log_likelihood + 2.0 * self.n_parameters
+
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None, *, weight_type: str = "frequency") -> float:
         """Return Schwarz's Bayesian criterion on X: smaller is better."""
+        log_likelihood, n = self._likelihood(X, sample_weight, weight_type)
+        return -2.0 * log_likelihood + self.n_parameters * math.log(n)
+
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None, *, weight_type: str = "frequency") -> float:
+        """Return the integrated completed likelihood on X: `bic` + 2 · entropy of the labels; smaller is better.
+
+        References
+        ----------
+        Biernacki, Celeux and Govaert (2000), Assessing a mixture model for clustering with the integrated completed
+        likelihood. IEEE PAMI 22, 719-725.
+        """
         rows = self._rows(X)
-        return -2.0 * rows.n_rows * self.score(rows) + self.n_parameters * math.log(rows.n_rows)
+        weights = check_weights(sample_weight, rows.n_rows, weight_type)
+        return self.bic(rows, sample_weight, weight_type=weight_type) + 2.0 * self._entropy(rows, weights)
+
+    def _entropy(self, rows: AbstractRows, weights: Floats | None) -> float:
+        """Return −Σ_ik w_i γ_ik log γ_ik, a piece of the rows at a time."""
+        entropies = np.empty(rows.n_rows)
+        for start, X, _ in rows.spans(1, max(1, ENTROPY_NUMBERS // self.n_components)):
+            shares = self.responsibilities(X)
+            logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+            entropies[start : start + len(X)] = -np.einsum("ik,ik->i", shares, logs)
+        return float(entropies.sum() if weights is None else entropies @ weights)
+
+
+def _mean(values: Floats, weights: Floats | None) -> float:
+    """Return the weighted mean; a row without weight does not count even where its value is infinite."""
+    if weights is None:
+        return float(values.mean())
+    counted = weights > 0
+    return float(np.average(values[counted], weights=weights[counted]))

@@ -9,7 +9,8 @@ from typing import TextIO
 
 from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status
-from fastgmm.em.run import RunResult
+from fastgmm.em.degeneracy import Degeneracy
+from fastgmm.em.run import RunResult, Start
 
 WAIT = 0.5
 """Seconds before a bar appears: short fits stay silent."""
@@ -32,9 +33,15 @@ class VerboseLines:
             self._began = self._last = perf_counter()
             print(f"Initialization {restart}")
 
+    def start(self, restart: int, made: Start) -> None:
+        """Report what had to be done for a start."""
+        self.begin(restart)
+        self._collapses(0, made.degenerate)
+
     def iteration(self, done: Iteration) -> None:
-        """Report every `interval`-th iteration."""
+        """Report every `interval`-th iteration, and every collapse."""
         self.begin(done.restart)
+        self._collapses(done.number, done.degenerate)
         if done.number % self._interval == 0:
             if self._verbose == 1:
                 print(f"  Iteration {done.number}")
@@ -42,6 +49,11 @@ class VerboseLines:
                 now = perf_counter()
                 lapse, self._last = now - self._last, now
                 print(f"  Iteration {done.number}\t time lapse {lapse:.5f}s\t ll change {done.change:.5f}")
+
+    @staticmethod
+    def _collapses(number: int, degenerate: tuple[Degeneracy, ...]) -> None:
+        for collapse in degenerate:
+            print(f"  Iteration {number}\t component {collapse.component} collapsed: {collapse.action}")
 
     def end(self, restart: int, result: RunResult) -> None:
         """Report how a start ended."""

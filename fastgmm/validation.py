@@ -174,8 +174,16 @@ def check_varies(low: Floats, high: Floats) -> None:
         )
 
 
-def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Floats | None:
+WEIGHT_TYPES = ("frequency", "reliability")
+
+
+def check_weights(
+    sample_weight: ArrayLike | float | None, n_rows: int, weight_type: str = "frequency"
+) -> Floats | None:
     """Return the rows' weights as float64 (N,), or None.
+
+    "frequency" weights count rows; "reliability" weights are relative, and scaled so that they sum to the number of
+    rows that have a positive one.
 
     Raises
     ------
@@ -207,4 +215,7 @@ def check_weights(sample_weight: ArrayLike | float | None, n_rows: int) -> Float
         raise DataError(f"Negative values in data passed to `sample_weight`, the first at row {row}: {weights[row]:g}.")
     if not weights.any():
         raise DataError("Sample weights must contain at least one non-zero number: every weight is zero.")
+    if weight_type == "reliability":
+        weights /= weights.max()
+        weights *= np.count_nonzero(weights) / weights.sum()
     return weights

@@ -62,3 +62,18 @@ def within(found: Floats, expected: Floats, bound: Floats) -> None:
 
 def parameters(m: reference.Mixture) -> Parameters:
     return Parameters(*m)
+
+
+def overlapping(n=1500, d=3, k=4, seed=0, dtype=np.float64):
+    """Rows from k overlapping Gaussians, and a start for both libraries."""
+    rng = np.random.RandomState(seed)
+    centres = rng.normal(0, 3, (k, d))
+    mixing = rng.normal(0, 1, (k, d, d)) / np.sqrt(d) + np.eye(d)
+    labels = rng.randint(k, size=n)
+    X = centres[labels] + np.einsum("nde,ne->nd", mixing[labels], rng.normal(size=(n, d)))
+    start = {
+        "weights_init": np.full(k, 1 / k),
+        "means_init": centres + rng.normal(0, 0.5, (k, d)),
+        "precisions_init": np.repeat(np.eye(d)[None] / 2, k, axis=0),
+    }
+    return X.astype(dtype), start

@@ -92,6 +92,36 @@ def test_marginal():
     assert m.marginal(1).n_features == 1
 
 
+@pytest.mark.parametrize("form", ["full", "tied", "diag", "spherical"])
+def test_marginals_keep_their_form(form):
+    p, X = mixture().parameters, rows()
+    stored = {
+        "full": p.covariances,
+        "tied": p.covariances[0],
+        "diag": np.einsum("kdd->kd", p.covariances),
+        "spherical": p.covariances[:, 0, 0],
+    }[form]
+    m = Mixture(Parameters(p.weights, p.means, stored, form))
+    part = m.marginal([2, 0])
+    assert part.parameters.form == form
+    expected = m.parameters.matrices[:, [2, 0]][:, :, [2, 0]]
+    np.testing.assert_array_equal(part.parameters.matrices, expected)
+    same = Mixture(Parameters(p.weights, p.means[:, [2, 0]], expected))
+    np.testing.assert_allclose(part.log_prob(X[:, [2, 0]]), same.log_prob(X[:, [2, 0]]), rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("form", "stored", "n_parameters"),
+    [("full", (3, 3, 3), 18), ("tied", (3, 3), 6), ("diag", (3, 3), 9), ("spherical", (3,), 3)],
+)
+def test_parameters_are_counted_by_form_model_and_weights(form, stored, n_parameters):
+    p = Parameters(np.full(3, 1 / 3), np.zeros((3, 3)), np.ones(stored), form)
+    assert Mixture(p).n_parameters == n_parameters + 9 + 2
+    assert Mixture(p, equal_weights=True).n_parameters == n_parameters + 9
+    if form == "full":
+        assert Mixture(p, model="EVE").n_parameters == 1 + 3 * 2 + 3 + 9 + 2
+
+
 def test_sample():
     m = mixture()
     X, labels = m.sample(50_000, np.random.RandomState(0))

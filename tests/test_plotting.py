@@ -192,6 +192,19 @@ def test_colours_agree_between_the_pictures(n_components):
     assert left == right == [to_hex(ellipse.get_edgecolor()) for ellipse in plot_mixture(parameters).patches[::2]]
 
 
+@pytest.mark.parametrize("form", ["full", "tied", "diag", "spherical"])
+def test_every_form_is_drawn(form):
+    stored = {"full": (2, 2, 2), "tied": (2, 2), "diag": (2, 2), "spherical": (2,)}[form]
+    covariances = (
+        np.broadcast_to(np.eye(2) * 4.0, stored) if len(stored) > 1 and form != "diag" else np.full(stored, 4.0)
+    )
+    parameters = Parameters([0.5, 0.5], np.array([[0.0, 0.0], [9.0, 9.0]]), covariances, form)
+    ax = plot_mixture(parameters, np.zeros((3, 2)))
+    np.testing.assert_allclose([ellipse.width for ellipse in ax.patches[::2]], 4 * 1.1774100, rtol=1e-6)
+    curves = plot_densities(parameters).lines
+    assert curves[1].get_ydata().max() == pytest.approx(0.5 / (2 * np.sqrt(2 * np.pi)), rel=1e-3)
+
+
 def test_wrong_arguments(mixture):
     X, labels = sample(mixture, 10)
     for features in ((0, 0), (0,), (0, 1, 2)):

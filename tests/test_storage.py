@@ -18,6 +18,7 @@ import safetensors.numpy
 import fastgmm
 from fastgmm import Parameters, load, save, storage, tensors
 from fastgmm.errors import ModelFileError
+from fastgmm.forms import FORMS
 
 PATH = str(Path(fastgmm.__file__).parents[1])
 FACTS = {"n_rows": 3, "columns": ["a", "ü"], "log_likelihood": -1.25, "nested": {"x": [None, True]}}
@@ -68,6 +69,22 @@ def test_round_trip_keeps_every_bit(tmp_path, k, d):
     found = load(tmp_path / "m")
     assert same(found.parameters, p)
     assert found.facts == facts
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_comes_back(tmp_path, form):
+    covariances = {"full": np.stack([np.eye(2)] * 3), "tied": np.eye(2), "diag": np.ones((3, 2))}.get(form, np.ones(3))
+    p = Parameters(np.full(3, 1 / 3), np.arange(6.0).reshape(3, 2), 2.5 * covariances, form)
+    save(p, tmp_path / "m")
+    found = load(tmp_path / "m").parameters
+    assert (found.form, found.covariances.tobytes()) == (form, p.covariances.tobytes())
+
+
+@pytest.mark.parametrize("form", ["tied", "diag", "spherical", "round"])
+def test_covariances_of_another_form_than_said_are_refused(tmp_path, form):
+    arrays = {"weights": np.ones(1), "means": np.zeros((1, 3)), "covariances": np.eye(3)[None]}
+    with pytest.raises(ModelFileError, match=r"covariances must have shape|form must be one of"):
+        load(write(tmp_path / "m", arrays, form=form))
 
 
 def test_paths_may_be_text_and_have_spaces_and_letters(tmp_path):

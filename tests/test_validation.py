@@ -79,14 +79,6 @@ CASES = {
     "K > N": (good(5), {"n_components": 6}, ValueError, ["n_components = 6", "n_samples = 5"], True),
     "K = 0": (good(), {"n_components": 0}, ValueError, ["n_components", "Got 0"], False),
     "K < 0": (good(), {"n_components": -2}, ValueError, ["n_components", "Got -2"], False),
-    "two distinct rows, K = 3": (
-        np.repeat(np.eye(3)[:2], 20, axis=0),
-        {"n_components": 3},
-        ValueError,
-        ["2 distinct rows", "n_components = 3", "n_components <= 2"],
-        False,
-    ),
-    "equal rows, K = 2": (np.ones((9, 3)), {"n_components": 2}, ValueError, ["1 distinct", "n_components <= 1"], False),
     "equal rows, no ridge": (np.ones((9, 3)), {"reg_covar": 0}, ValueError, ["Column 0", "constant"], True),
     "constant column, no ridge": (
         np.c_[good(), np.full(40, 7.0)],

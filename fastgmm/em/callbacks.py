@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.parameters import Parameters
 
 
@@ -17,7 +18,7 @@ class Iteration:
     number: int
     """From 1."""
     log_likelihood: float
-    """Mean over the rows, under the parameters before this iteration's M-step."""
+    """Mean over the rows, under the parameters before this iteration's M-step; with a prior, its log-density added."""
     change: float
     """From the iteration before; inf in the first."""
     seconds: float
@@ -26,6 +27,8 @@ class Iteration:
     """After the M-step, in the coordinates of the rows' frame."""
     evaluated: float = 1.0
     """Share of the pairs of rows and components that were computed; the others were ruled out by bounds."""
+    degenerate: tuple[Degeneracy, ...] = ()
+    """Components that collapsed in this M-step, and what was done."""
 
 
 Callback = Callable[[Iteration], object]

@@ -8,9 +8,10 @@ import numpy as np
 
 from fastgmm.em.run import Interrupted, RunResult, Settings, run
 from fastgmm.errors import DataError, DegenerateComponentError
+from fastgmm.frame import Frame
 from fastgmm.initialise import start
 from fastgmm.initialise.lloyd import drawn
-from fastgmm.models import maximise
+from fastgmm.models import MODELS
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
@@ -58,8 +59,15 @@ def progressive(
     None if every start on the sample fails: a component may collapse there that does not on all rows.
     """
     sample = drawn(rows, sample_size(n_components, rows.n_features), rng)
-    ridge = settings.ridge * (sample.frame.scale / rows.frame.scale) ** 2
-    short = replace(settings, ridge=ridge, algorithm="dense", max_iter=SHORT, tol=TOLERANCE * settings.tol)
+    if MODELS[settings.model].isotropic:
+        sample = sample.in_frame(sample.frame.isotropic())
+    short = replace(
+        _entering(settings, rows.frame, sample.frame),
+        algorithm="dense",
+        max_iter=SHORT,
+        tol=TOLERANCE * settings.tol,
+        on_degenerate="raise",
+    )
     try:
         found = [result for _ in range(STARTS) if (result := _run(sample, n_components, short, rng, team))]
         if not found:
@@ -74,12 +82,20 @@ def progressive(
     return rows.frame.enter(sample.frame.leave(best.parameters))
 
 
+def _entering(settings: Settings, old: Frame, new: Frame) -> Settings:
+    """Return settings for another frame."""
+    scale, prior = new.scale / old.scale, settings.prior
+    if prior is not None:
+        prior = prior.rescaled(new.rows(prior.mean / old.scale + old.centre), scale)
+    return replace(settings, ridge=settings.ridge * scale**2, prior=prior)
+
+
 def _run(
     sample: AbstractRows, n_components: int, settings: Settings, rng: np.random.RandomState, team: Team
 ) -> RunResult | None:
     """Run EM from one k-means start; None if it fails."""
     try:
-        statistics = start(sample, n_components, "kmeans", rng, team, LLOYD_ITERATIONS)
-        return run(sample, maximise(statistics, settings.model, reg_covar=settings.ridge), settings, team)
+        statistics = start(sample, n_components, "kmeans", rng, team, LLOYD_ITERATIONS, settings.moments)
+        return run(sample, settings.maximise(statistics), settings, team)
     except (DataError, DegenerateComponentError):
         return None

@@ -7,32 +7,43 @@ from time import perf_counter
 
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.run import Interrupted, RunResult, Settings, run
-from fastgmm.parameters import Parameters
+from fastgmm.em.run import Interrupted, RunResult, Settings, Start, run
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
 
 
 def best_run(
     rows: AbstractRows,
-    starts: list[Callable[[], Parameters]],
+    starts: list[Callable[[], Start]],
     settings: Settings,
     team: Team,
     callback: Callback | None = None,
     previous: float = float("-inf"),
     ended: Callable[[int, RunResult], object] | None = None,
+    started: Callable[[int, Start], object] | None = None,
 ) -> RunResult:
     """Run EM from each start and return the run with the largest likelihood, the first of equals.
 
-    `ended` is told each run's number and result.
+    `started` is told each run's number and start, `ended` its number and result.
     On Ctrl-C `Interrupted` carries the best run so far, the interrupted one included.
     """
     began = perf_counter()
     best: RunResult | None = None
     for number, start in enumerate(starts):
         try:
+            made = start()
+            if started is not None:
+                started(number, made)
             found = run(
-                rows, start(), settings, team, restart=number, began=began, callback=callback, previous=previous
+                rows,
+                made.parameters,
+                settings,
+                team,
+                restart=number,
+                began=began,
+                previous=previous,
+                callback=callback,
+                degenerate=made.degenerate,
             )
         except Interrupted as stop:
             raise Interrupted(_better(best, stop.result)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 
 from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status, converged
+from fastgmm.em.degeneracy import Degeneracy, Repairs
 from fastgmm.em.passes import passes
 from fastgmm.expectation_task import SKIP_BELOW
-from fastgmm.models import maximise
+from fastgmm.models import MODELS, maximise
+from fastgmm.models.prior import Prior
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
+from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import Team
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +31,49 @@ class Settings:
     tol: float = 1e-3
     """Least change of the mean log-likelihood that is worth another iteration."""
     max_iter: int = 100
-    ridge: NDArray[np.float64] | float = 1e-6
+    ridge: Floats | float = 1e-6
     """Added to the variances, in the frame's units: scalar or (D,)."""
     model: str = "VVV"
     algorithm: str = "auto"
     """Which passes to take, see `em.passes`."""
     skip_below: float = SKIP_BELOW
     """Share of a row that may be left out, see `expectation_task.pair_share`."""
+    prior: Prior | None = None
+    """In the frame's coordinates."""
+    equal_weights: bool = False
+    on_degenerate: str = "raise"
+    """What a collapse leads to, see `em.degeneracy.POLICIES`."""
+
+    @property
+    def moments(self) -> str:
+        """Form of the second moments that the model needs."""
+        return MODELS[self.model].moments
+
+    def maximise(
+        self, statistics: SufficientStatistics, before: Parameters | None = None, more: Floats | float = 0.0
+    ) -> Parameters:
+        """Take an M-step, with more added to the ridge; `before` are the last parameters, which it may start from."""
+        return maximise(
+            statistics,
+            self.model,
+            reg_covar=self.ridge + more,
+            prior=self.prior,
+            equal_weights=self.equal_weights,
+            before=before,
+        )
+
+    def objective(self, statistics: SufficientStatistics, parameters: Parameters) -> float:
+        """Return what EM raises: the mean log-likelihood, with the log-density of a prior."""
+        prior = 0.0 if self.prior is None else self.prior.log_density(parameters, self.model)
+        return (statistics.log_likelihood + prior) / statistics.weight
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a run begins, and what had to be done to get there."""
+
+    parameters: Parameters
+    degenerate: tuple[Degeneracy, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +82,11 @@ class RunResult:
 
     parameters: Parameters
     lower_bound: float
-    """Mean log-likelihood that the last expectation saw; −inf without an iteration."""
+    """Objective that the last expectation saw; −inf without an iteration."""
     lower_bounds: tuple[float, ...]
     status: Status
+    degenerate: tuple[Degeneracy, ...] = ()
+    """Components that collapsed, and what was done."""
 
     @property
     def n_iter(self) -> int:
@@ -59,6 +102,41 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
+class MStep:
+    """The M-steps of one run, under its policy for components that collapse."""
+
+    def __init__(self, settings: Settings, before: tuple[Degeneracy, ...] = ()) -> None:
+        self._settings = settings
+        policy = settings.on_degenerate
+        self._repairs = None if policy == "raise" else Repairs(policy, settings.model, before)
+        self.restarts = False
+        """Whether the last step changed the components, so that what was known of the old ones is void."""
+        self.degenerate: tuple[Degeneracy, ...] = ()
+        """What the last step did."""
+
+    def take(self, statistics: SufficientStatistics, before: Parameters | None, iteration: int) -> Parameters:
+        """Return the next parameters; `DegenerateComponentError` if a covariance is not positive definite."""
+        if self._repairs is None:
+            found = self._settings.maximise(statistics, before)
+        else:
+
+            def step(part: SufficientStatistics, more: Floats | float, whole: bool) -> Parameters:
+                return self._settings.maximise(part, before if whole else None, more)
+
+            found, self.restarts = self._repairs.maximise(statistics, step, iteration)
+            self.degenerate = self._repairs.found
+            if self._settings.equal_weights:  # those of a pair that shares a weight are not
+                found = replace(found, weights=np.full(found.n_components, 1 / found.n_components))
+        found.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
+        return found
+
+
+def first(statistics: SufficientStatistics, settings: Settings) -> Start:
+    """Take the M-step that makes a start."""
+    step = MStep(settings)
+    return Start(step.take(statistics, None, 0), step.degenerate)
+
+
 def run(
     rows: AbstractRows,
     start: Parameters,
@@ -69,36 +147,45 @@ def run(
     began: float = 0.0,
     previous: float = -math.inf,
     callback: Callback | None = None,
+    degenerate: tuple[Degeneracy, ...] = (),
 ) -> RunResult:
-    """Iterate EM from `start`; `previous` is the mean log-likelihood before it, if known (a warm start).
+    """Iterate EM from `start`; `previous` is the objective before it, if known (a warm start).
 
     Raises
     ------
     DegenerateComponentError
-        If a covariance stops being positive definite.
+        If a covariance stops being positive definite, and the policy is to raise or cannot help.
     Interrupted
         On Ctrl-C, once an iteration is complete.
     """
-    parameters, bounds, status = start, list[float](), Status.MAX_ITER
-    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below)
+    parameters, bounds, status, m_step = start, list[float](), Status.MAX_ITER, MStep(settings, degenerate)
+    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below, settings.moments)
     try:
         while len(bounds) < settings.max_iter:
             statistics = steps.expectation(parameters)
-            updated = maximise(statistics, settings.model, reg_covar=settings.ridge)
-            updated.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
-            bound = statistics.log_likelihood / statistics.weight
+            updated = m_step.take(statistics, parameters, len(bounds) + 1)
+            bound = settings.objective(statistics, parameters)
             change = bound - previous
             parameters, previous = updated, bound
             bounds.append(bound)
-            done = Iteration(restart, len(bounds), bound, change, perf_counter() - began, parameters, steps.evaluated)
+            degenerate += m_step.degenerate
+            seconds = perf_counter() - began
+            done = Iteration(
+                restart, len(bounds), bound, change, seconds, parameters, steps.evaluated, m_step.degenerate
+            )
             if callback is not None and callback(done) is True:
                 status = Status.STOPPED
                 break
-            if converged(change, settings.tol):
+            if m_step.restarts:
+                steps = passes(
+                    settings.algorithm, rows, parameters.n_components, team, settings.skip_below, settings.moments
+                )
+            elif converged(change, settings.tol):
                 status = Status.CONVERGED
                 break
     except KeyboardInterrupt:
         if not bounds:
             raise
-        raise Interrupted(RunResult(parameters, bounds[-1], tuple(bounds), Status.INTERRUPTED)) from None
-    return RunResult(parameters, bounds[-1] if bounds else -math.inf, tuple(bounds), status)
+        result = RunResult(parameters, bounds[-1], tuple(bounds), Status.INTERRUPTED, degenerate)
+        raise Interrupted(result) from None
+    return RunResult(parameters, bounds[-1] if bounds else -math.inf, tuple(bounds), status, degenerate)

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 
 Floats = NDArray[np.float64]
+
+DIAGONAL = ("diag", "spherical")
+"""Forms whose precisions are numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +25,18 @@ class GivenStart:
     weights: Floats | None
     means: Floats | None
     precisions: Floats | None
+    form: str = "full"
+    """Of the precisions."""
 
     @property
     def complete(self) -> bool:
         """Whether nothing is left to find."""
         return self.weights is not None and self.means is not None and self.precisions is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was given."""
+        return self.weights is None and self.means is None and self.precisions is None
 
     def over(self, found: Parameters | None, frame: Frame) -> Parameters:
         """Put what was given in the place of what was found; both ends in the frame's coordinates."""
@@ -33,35 +44,40 @@ class GivenStart:
         if self.means is not None:
             means = frame.rows(self.means)
         if self.precisions is not None:
-            covariances = _inverse(self.precisions) * frame.scale[:, None] * frame.scale
+            covariances = FORMS[self.form].rescaled(_inverse(self.precisions, self.form), frame.scale)
         if found is not None:
             weights = found.weights if weights is None else weights
             means = found.means if means is None else means
             covariances = found.covariances if covariances is None else covariances
         if weights is None or means is None or covariances is None:
             raise ValueError("weights, means and precisions must all be given where nothing was found.")
-        return Parameters(weights, means, covariances)
+        return Parameters(weights, means, covariances, self.form)
 
 
-def _inverse(precisions: Floats) -> Floats:
-    """Invert symmetric positive definite matrices, keeping them symmetric."""
+def _inverse(precisions: Floats, form: str) -> Floats:
+    """Invert precisions of a form; matrices stay symmetric."""
+    if form in DIAGONAL:
+        return 1 / precisions
     inverse = np.linalg.inv(precisions)
-    return (inverse + inverse.swapaxes(1, 2)) / 2
+    return (inverse + inverse.swapaxes(-1, -2)) / 2
 
 
-def given_start(weights: Any, means: Any, precisions: Any, n_components: int, n_features: int) -> GivenStart:
-    """Check the three arrays, each of which may be None.
+def given_start(
+    weights: Any, means: Any, precisions: Any, n_components: int, n_features: int, form: str = "full"
+) -> GivenStart:
+    """Check the three arrays, each of which may be None; precisions are of a form, scikit-learn's `covariance_type`.
 
     Raises
     ------
     ValueError
         For a wrong shape, weights outside [0, 1] or not summing to 1, or precisions that are not symmetric, positive
-        definite.
+        definite (positive, where they are diagonal).
     """
     return GivenStart(
         None if weights is None else _weights(weights, n_components),
         None if means is None else _array(means, (n_components, n_features), "means"),
-        None if precisions is None else _precisions(precisions, n_components, n_features),
+        None if precisions is None else _precisions(precisions, n_components, n_features, form),
+        form,
     )
 
 
@@ -87,9 +103,13 @@ def _weights(value: Any, n_components: int) -> Floats:
     return weights
 
 
-def _precisions(value: Any, n_components: int, n_features: int) -> Floats:
-    precisions = _array(value, (n_components, n_features, n_features), "full precision")
-    symmetric = np.allclose(precisions, precisions.swapaxes(1, 2))
+def _precisions(value: Any, n_components: int, n_features: int, form: str) -> Floats:
+    precisions = _array(value, FORMS[form].shape(n_components, n_features), f"{form} precision")
+    if form in DIAGONAL:
+        if not (precisions > 0.0).all():
+            raise ValueError(f"'{form} precision' should be positive")
+        return precisions
+    symmetric = np.allclose(precisions, precisions.swapaxes(-1, -2))
     if not (symmetric and (np.linalg.eigvalsh(precisions) > 0.0).all()):
-        raise ValueError("'full precision' should be symmetric, positive-definite")
+        raise ValueError(f"'{form} precision' should be symmetric, positive-definite")
     return precisions

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.assignment_task import AssignmentTask
-from fastgmm.errors import DataError
 from fastgmm.frame import Frame
 from fastgmm.initialise.seeding import plus_plus
 from fastgmm.rows.base import AbstractRows
@@ -32,23 +31,14 @@ TOLERANCE = 1e-4
 def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> tuple[Frame, Floats, AbstractRows]:
     """Draw k-means++ centres (K, D); return the frame they are in, them, and the rows they were drawn from.
 
-    Raises
-    ------
-    DataError
-        If the rows have fewer distinct values than there are components.
+    Where the rows have fewer distinct values than there are components, centres coincide.
     """
     frame = rows.frame.isotropic()
     sample = drawn(rows, max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // rows.n_features), 64 * n_components), rng)
     X, weights = sample.take(np.arange(sample.n_rows))
     X = frame.rows(X)
     chosen = plus_plus(X, weights if weights.size else np.ones(len(X)), n_components, rng)
-    if len(chosen) < n_components:
-        few = "" if sample is rows else f" among {sample.n_rows} drawn"
-        raise DataError(
-            f"X has only {len(chosen)} distinct rows{few}, but n_components = {n_components}: duplicated rows cannot "
-            f"make more components. Use n_components <= {len(chosen)}."
-        )
-    return frame, X[chosen], sample
+    return frame, X[np.resize(chosen, n_components)], sample
 
 
 def drawn(rows: AbstractRows, size: int, rng: np.random.RandomState) -> AbstractRows:
@@ -93,9 +83,16 @@ def lloyd(rows: AbstractRows, frame: Frame, centres: Floats, team: Team, max_ite
 
 
 def _relocated(rows: AbstractRows, frame: Frame, centres: Floats, counts: Floats, distances: Floats) -> Floats:
-    """Move the centres of empty clusters onto the rows farthest from all centres."""
+    """Move the centres of empty clusters onto the rows farthest from all centres; leave them if every row is on one.
+
+    Rows without weight do not count: `distances` becomes zero there.
+    """
+    for start, _, weights in rows.spans(1 << 14, 1):
+        if weights.size:
+            distances[start : start + len(weights)][weights == 0] = 0.0
     empty = np.flatnonzero(counts == 0)
     farthest = np.argsort(-distances, kind="stable")[: len(empty)]
+    farthest = farthest[distances[farthest] > 0]
     X, _ = rows.take(farthest)
     centres = centres.copy()
     centres[empty[: len(farthest)]] = frame.rows(X)

@@ -11,8 +11,9 @@ import reference
 
 from fastgmm.em.callbacks import Iteration
 from fastgmm.em.convergence import Status, converged
+from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.restarts import best_run
-from fastgmm.em.run import Interrupted, RunResult, Settings, run
+from fastgmm.em.run import Interrupted, RunResult, Settings, Start, run
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.memory import ArrayRows
@@ -160,11 +161,17 @@ def test_a_collapse_is_an_error() -> None:
         run(rows, start, replace(ENDLESS, max_iter=50), TEAM)
 
 
+def test_a_start_that_was_repaired_is_remembered() -> None:
+    told = (Degeneracy(0, 1, "regularised"),)
+    found = run(ROWS, START, ENDLESS, TEAM, degenerate=told)
+    assert found.degenerate == told
+
+
 # --- restarts ---
 
 
 def bests(*seeds: int, **options: object) -> RunResult:
-    return best_run(ROWS, [lambda seed=seed: worse(seed) for seed in seeds], ENDLESS, TEAM, **options)  # type: ignore[misc]
+    return best_run(ROWS, [lambda seed=seed: Start(worse(seed)) for seed in seeds], ENDLESS, TEAM, **options)  # type: ignore[misc]
 
 
 def test_the_best_start_is_kept() -> None:
@@ -176,7 +183,7 @@ def test_the_best_start_is_kept() -> None:
 
 
 def test_the_first_of_equals_is_kept() -> None:
-    results = iter([START, worse(0)])
+    results = iter([Start(START), Start(worse(0))])
     found = best_run(ROWS, [lambda: next(results)] * 2, replace(ENDLESS, max_iter=0), TEAM)
     assert found.parameters is START
 
@@ -184,9 +191,9 @@ def test_the_first_of_equals_is_kept() -> None:
 def test_restarts_are_numbered_and_made_one_by_one() -> None:
     events: list[object] = []
 
-    def start() -> Parameters:
+    def start() -> Start:
         events.append("start")
-        return START
+        return Start(START)
 
     best_run(ROWS, [start] * 2, replace(ENDLESS, max_iter=1), TEAM, callback=lambda done: events.append(done.restart))
     assert events == ["start", 0, "start", 1]
@@ -212,11 +219,11 @@ def test_an_interrupted_restart_gives_the_best_so_far() -> None:
 
 
 def test_an_interrupt_while_a_start_is_made_gives_the_best_so_far() -> None:
-    def interrupted() -> Parameters:
+    def interrupted() -> Start:
         raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as stop:
-        best_run(ROWS, [lambda: START, interrupted], ENDLESS, TEAM)
+        best_run(ROWS, [lambda: Start(START), interrupted], ENDLESS, TEAM)
     assert stop.value.result.n_iter == 6
     with pytest.raises(KeyboardInterrupt) as stop_at_once:
         best_run(ROWS, [interrupted], ENDLESS, TEAM)

@@ -1,25 +1,18 @@
 """GaussianMixture beside scikit-learn's: the same names, numbers, errors and manners."""
 
-import copy
 import inspect
-import io
-import pickle
 import re
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
+from problems import overlapping as problem
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.mixture import GaussianMixture as Reference
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastgmm
 from fastgmm import GaussianMixture
@@ -27,21 +20,6 @@ from fastgmm.em.run import Interrupted
 
 MIXTURE = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
 PATH = str(Path(fastgmm.__file__).parents[1])
-
-
-def problem(n=1500, d=3, k=4, seed=0, dtype=np.float64):
-    """Rows from k overlapping Gaussians, and a start for both libraries."""
-    rng = np.random.RandomState(seed)
-    centres = rng.normal(0, 3, (k, d))
-    mixing = rng.normal(0, 1, (k, d, d)) / np.sqrt(d) + np.eye(d)
-    labels = rng.randint(k, size=n)
-    X = centres[labels] + np.einsum("nde,ne->nd", mixing[labels], rng.normal(size=(n, d)))
-    start = {
-        "weights_init": np.full(k, 1 / k),
-        "means_init": centres + rng.normal(0, 0.5, (k, d)),
-        "precisions_init": np.repeat(np.eye(d)[None] / 2, k, axis=0),
-    }
-    return X.astype(dtype), start
 
 
 def pair(X, **options):
@@ -77,12 +55,19 @@ def test_shared_parameters_have_the_same_names_order_and_defaults():
     assert [(p.name, p.default, p.kind) for p in ours[: len(theirs)]] == [(p.name, p.default, p.kind) for p in theirs]
     assert all(p.kind is p.KEYWORD_ONLY for p in ours[len(theirs) :])
     beyond = {p.name: p.default for p in ours[len(theirs) :] if p.default is not None}
-    assert beyond == {"algorithm": "auto", "skip_below": 2.0**-53}
+    assert beyond == {
+        "algorithm": "auto",
+        "skip_below": 2.0**-53,
+        "equal_weights": False,
+        "weight_type": "frequency",
+        "on_degenerate": "raise",
+        "reg_covar_relative": 0.0,
+    }
 
 
 def test_public_methods_of_the_reference_are_there():
     names = {name for name in dir(Reference) if not name.startswith("_")}
-    assert names - set(dir(GaussianMixture)) <= {"set_fit_request", "set_score_request", "get_metadata_routing"}
+    assert names <= set(dir(GaussianMixture))
 
 
 # --- the same numbers ---
@@ -96,7 +81,8 @@ def test_same_fit_as_the_reference(d, max_iter, tol):
     for name in MIXTURE:
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-8, atol=1e-9, err_msg=name)
     assert (ours.n_iter_, ours.converged_, ours.n_features_in_) == (theirs.n_iter_, theirs.converged_, d)
-    np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, rtol=1e-10)
+    if hasattr(theirs, "lower_bounds_"):  # since scikit-learn 1.7
+        np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, rtol=1e-10)
     assert ours.lower_bound_ == pytest.approx(theirs.lower_bound_, rel=1e-10)
     assert ours._n_parameters() == theirs._n_parameters()
 
@@ -186,7 +172,7 @@ def test_no_iterations_at_all():
     for name, given in (("weights_", "weights_init"), ("means_", "means_init"), ("precisions_", "precisions_init")):
         np.testing.assert_allclose(getattr(gm, name), start[given], rtol=1e-12)
     theirs = Reference(4, max_iter=0, random_state=0, means_init=start["means_init"]).fit(X)
-    for name in ("n_iter_", "converged_", "lower_bound_", "lower_bounds_"):
+    for name in ("n_iter_", "converged_", "lower_bound_"):
         assert getattr(gm, name) == getattr(theirs, name), name
 
 
@@ -317,6 +303,8 @@ BAD = [
 def test_bad_parameters_are_refused_in_the_references_words(name, value):
     X, _ = problem(n=50, d=2)
     ours, theirs = refusal(GaussianMixture, X, **{name: value}), refusal(Reference, X, **{name: value})
+    if name == "covariance_type":  # which takes the names of models too
+        ours, theirs = (re.sub(r"{.*}", "{}", text) for text in (ours, theirs))
     assert with_sorted_choices(ours) == with_sorted_choices(theirs)
 
 
@@ -357,16 +345,8 @@ def test_collapse_is_the_references_error():
     }
     ours = refusal(GaussianMixture, X, n_components=2, reg_covar=0, **start)
     theirs = refusal(Reference, X, n_components=2, reg_covar=0, **start)
-    assert ours.startswith(theirs)
+    assert ours.startswith(theirs[: theirs.index(" Try to decrease")])  # 1.6 goes on in other words
     assert "omponent 0" in ours
-
-
-@pytest.mark.parametrize("family", ["tied", "diag", "spherical"])
-def test_other_families_are_named_as_missing(family):
-    gm = GaussianMixture(2, covariance_type=family)
-    with pytest.raises(NotImplementedError, match=f"{family}.*full"):
-        gm.fit(problem(n=50, d=2)[0])
-    assert not [name for name in vars(gm) if name.endswith("_")]
 
 
 def test_not_converged_warns_once_as_the_reference_does():
@@ -461,133 +441,6 @@ def test_verbose_lines_have_the_references_format(verbose, options, capsys):
         text = capsys.readouterr().out
         printed.append(re.sub(r"-?\d+\.\d+s", "0s", re.sub(r"(?<=change )-?[\w.]+", "0", text)).splitlines())
     assert printed[0] == printed[1]
-
-
-# --- scikit-learn's protocol ---
-
-
-def test_get_and_set_params():
-    gm = GaussianMixture(3, tol=0.5)
-    assert gm.get_params()["tol"] == 0.5
-    assert set(gm.get_params()) == set(inspect.signature(GaussianMixture).parameters)
-    assert set(Reference().get_params()) <= set(gm.get_params())
-    assert gm.set_params(tol=0.1, n_components=2) is gm
-    assert (gm.tol, gm.n_components) == (0.1, 2)
-    with pytest.raises(ValueError, match=r"Invalid parameter 'depth'.*Valid parameters are"):
-        gm.set_params(depth=3, tol=9)
-    assert gm.tol == 0.1
-
-
-def test_clone_keeps_parameters_and_drops_the_fit():
-    X, start = problem(d=2)
-    gm = GaussianMixture(4, random_state=3, **start).fit(X)
-    other = clone(gm)
-    assert not hasattr(other, "means_")
-    assert {k: v for k, v in other.get_params().items() if k not in start} == {
-        k: v for k, v in gm.get_params().items() if k not in start
-    }
-    np.testing.assert_array_equal(other.means_init, start["means_init"])
-
-
-def through_joblib(gm):
-    file = io.BytesIO()
-    joblib.dump(gm, file)
-    file.seek(0)
-    return joblib.load(file)
-
-
-@pytest.mark.parametrize("copied", [lambda gm: pickle.loads(pickle.dumps(gm)), copy.deepcopy, through_joblib])
-def test_copies_predict_the_same_bits(copied):
-    X, start = problem(d=2)
-    gm = GaussianMixture(4, **start).fit(X)
-    gm.predict(X)
-    other = copied(gm)
-    np.testing.assert_array_equal(other.score_samples(X), gm.score_samples(X))
-    np.testing.assert_array_equal(other.predict_proba(X), gm.predict_proba(X))
-    assert vars(other).keys() == vars(gm).keys()
-
-
-def test_pickles_stay_small():
-    X, start = problem(d=2)
-    gm = GaussianMixture(4, **start).fit(X)
-    assert len(pickle.dumps(gm)) < 10_000
-
-
-@pytest.mark.parametrize("options", [{}, {"n_components": 2, "random_state": 0}, {"tol": 0.1, "init_params": "random"}])
-def test_repr_is_the_references(options):
-    assert repr(GaussianMixture(**options)) == repr(Reference(**options))
-
-
-def test_repr_with_arrays_does_not_fail():
-    assert "means_init" in repr(GaussianMixture(2, means_init=np.zeros((2, 2))))
-
-
-def test_works_in_a_pipeline():
-    X, _ = problem(d=2)
-    pipeline = make_pipeline(StandardScaler(), GaussianMixture(3, random_state=0, max_iter=300))
-    labels = pipeline.fit_predict(X)
-    np.testing.assert_array_equal(labels, pipeline.predict(X))
-    assert isinstance(pipeline.score(X), float)
-    pipeline.fit(X, gaussianmixture__sample_weight=np.ones(len(X)))
-    assert "GaussianMixture" in repr(pipeline)
-    assert "GaussianMixture" in pipeline._repr_html_()
-
-
-def test_works_in_a_grid_search():
-    X = np.vstack([problem(n=200, d=2, k=1, seed=s)[0] * 0.3 + 9 * s for s in range(2)])
-    X = X[np.random.RandomState(0).permutation(400)]
-    search = GridSearchCV(GaussianMixture(random_state=0), {"n_components": [1, 2]}, cv=3, error_score="raise").fit(X)
-    assert search.best_params_ == {"n_components": 2}
-    assert isinstance(search.best_estimator_, GaussianMixture)
-
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # that the estimator does not inherit from BaseEstimator
-    CHECKS = list(estimator_checks_generator(GaussianMixture()))
-
-
-@pytest.mark.filterwarnings("ignore:Estimator GaussianMixture does not inherit:UserWarning")
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=[c.func.__name__ for _, c in CHECKS])
-def test_scikit_learns_own_checks(estimator, check):
-    check(estimator)
-
-
-# --- names of features ---
-
-
-class Table:
-    """As much of a data frame as estimators look at."""
-
-    def __init__(self, values, columns):
-        self.values, self.columns = values, columns
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.values, dtype=dtype)
-
-
-def test_feature_names_are_remembered_and_compared():
-    X, _ = problem(n=100, d=2)
-    gm = GaussianMixture(2, random_state=0).fit(Table(X, ["a", "b"]))
-    assert gm.feature_names_in_.tolist() == ["a", "b"]
-    assert gm.feature_names_in_.dtype == object
-    np.testing.assert_array_equal(gm.predict(Table(X, ["a", "b"])), gm.mixture_.predict(X))
-    with pytest.raises(ValueError, match=r"feature names should match.*order"):
-        gm.predict(Table(X, ["b", "a"]))
-    with pytest.raises(ValueError, match=r"unseen.*'c'.*missing.*'b'"):
-        gm.score(Table(X, ["a", "c"]))
-    with pytest.warns(UserWarning, match="X does not have valid feature names, but GaussianMixture was fitted with"):
-        gm.predict(X)
-    gm.fit(X)
-    assert not hasattr(gm, "feature_names_in_")
-    with pytest.warns(UserWarning, match="X has feature names, but GaussianMixture was fitted without"):
-        gm.predict(Table(X, ["a", "b"]))
-
-
-def test_feature_names_that_are_no_strings():
-    X, _ = problem(n=100, d=2)
-    assert not hasattr(GaussianMixture(2, random_state=0).fit(Table(X, [0, 1])), "feature_names_in_")
-    with pytest.raises(TypeError, match="only supported if all input features have string names"):
-        GaussianMixture(2).fit(Table(X, ["a", 1]))
 
 
 # --- sampling ---

@@ -1,0 +1,295 @@
+"""GaussianMixture: maximum likelihood, with scikit-learn's names, numbers and manners."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastgmm import features
+from fastgmm.backend import as_rows
+from fastgmm.em.callbacks import Callback
+from fastgmm.em.convergence import Status
+from fastgmm.em.restarts import best_run
+from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.errors import DataError
+from fastgmm.estimator import advice
+from fastgmm.estimator.attributes import precision_factors, precisions
+from fastgmm.estimator.checks import check_parameters
+from fastgmm.estimator.density import AbstractMixtureEstimator
+from fastgmm.estimator.plan import settings_of, starts_of
+from fastgmm.expectation_task import SKIP_BELOW
+from fastgmm.initialise.given import given_start
+from fastgmm.mixture import Mixture
+from fastgmm.models import FAMILIES, MODELS
+from fastgmm.models.prior import Prior
+from fastgmm.parameters import Parameters
+from fastgmm.progress import VerboseLines, together
+from fastgmm.rows.base import AbstractRows
+from fastgmm.threads import team
+from fastgmm.validation import check_range, check_varies
+
+
+class GaussianMixture(AbstractMixtureEstimator):
+    """Gaussian mixture fitted by EM, with scikit-learn's interface.
+
+    Parameters
+    ----------
+    n_components : int, default=1
+    covariance_type : {"full", "tied", "diag", "spherical"} or a model's name, default="full"
+        The fourteen models of Celeux and Govaert (volume, shape, orientation: Equal, Variable, Identity) go beyond
+        scikit-learn: "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV".
+        "full" is "VVV", "tied" is "EEE", "diag" is "VVI" and "spherical" is "VII".
+    tol : float, default=1e-3
+        EM stops when the mean log-likelihood changes by less.
+    reg_covar : float, default=1e-6
+        Added to the variances.
+    max_iter, n_init : int, default=100 and 1
+        Most iterations of a run, and number of runs, of which the best is kept.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+    weights_init, means_init, precisions_init : array-like, optional
+        Shapes (K,), (K, D) and that of ``covariances_``: taken instead of what `init_params` finds.
+    random_state : int, RandomState instance or None
+    warm_start : bool, default=False
+        Start `fit` from the last fit's parameters.
+    verbose, verbose_interval : int, default=0 and 10
+    n_threads : int, optional
+        Beyond scikit-learn. Default: all processors; results have the same bits for any number.
+    callback : callable, optional
+        Beyond scikit-learn. Called after each iteration with an `em.callbacks.Iteration` (number, log_likelihood,
+        change, seconds, …); EM stops if it returns True.
+    algorithm : {"auto", "dense", "bounded"}, default="auto"
+        Beyond scikit-learn. "bounded" keeps 4 N K bytes of bounds that rule out pairs of rows and components below one
+        rounding of the row; "auto" does so where it saves time. It changes no result beyond rounding.
+    skip_below : float, default=2**-53
+        Beyond scikit-learn. Share of a row that may be left out of the sums, at most: the default is less than a
+        rounding, 0 leaves nothing out. Larger values save time where components are many: 1e-9, say.
+    prior : None, "mclust" or Prior, default=None
+        Beyond scikit-learn. Conjugate prior of means and covariances, so that no component collapses: a
+        `fastgmm.models.Prior` in X's units, or "mclust" for that program's default. EM then raises log-likelihood +
+        log-density of the prior, and ``lower_bound_`` is their mean.
+    equal_weights : bool, default=False
+        Beyond scikit-learn. Keep all weights at 1/K.
+    weight_type : {"frequency", "reliability"}, default="frequency"
+        Beyond scikit-learn. What `sample_weight` means: how often a row was seen, or how far it is to be believed. The
+        latter are scaled so that they sum to the number of rows with a positive weight, which `bic`, `icl` and a prior
+        count; the unit of such weights does not matter.
+    on_degenerate : {"raise", "regularise", "reseed", "remove"}, default="raise"
+        Beyond scikit-learn. Where a component collapses: raise, as scikit-learn does; add the smallest relative ridge
+        that helps; put it beside the component that is widest; or go on without it, so that fewer components come out.
+        ``degenerate_`` tells what happened.
+    reg_covar_relative : float, default=0.0
+        Beyond scikit-learn. This share of each feature's variance over all rows is added to the variances (of the mean
+        variance, where the model has one scale for all features): a `reg_covar` that does not depend on the unit.
+
+    Attributes
+    ----------
+    weights_, means_, covariances_, precisions_, precisions_cholesky_ : arrays
+        Of shapes (K,), (K, D) and, the last three, (K, D, D), (D, D), (K, D) or (K,), by the form of the covariances;
+        of X's dtype if that is float32, else float64.
+    converged_ : bool
+    n_iter_ : int
+    lower_bound_, lower_bounds_ : float and list of float
+        Mean log-likelihoods (with a prior, penalised ones) that the expectation steps of the best run saw.
+    degenerate_ : list of em.degeneracy.Degeneracy
+        Beyond scikit-learn: iteration (0: the start), component and action of each collapse in the best run.
+    mixture_ : Mixture
+        Beyond scikit-learn: the fitted density in float64.
+
+    Notes
+    -----
+    After Ctrl-C in `fit`, the attributes hold the last complete iteration, with ``converged_ = False``.
+
+    References
+    ----------
+    Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm. JRSS B 39, 1–38.
+    Celeux and Govaert (1995), Gaussian parsimonious clustering models. Pattern Recognition 28, 781–793.
+    Fraley and Raftery (2007), Bayesian regularization for normal mixture estimation. J. Classification 24, 155–181.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastgmm import GaussianMixture, datasets
+    >>> X = datasets.load_faithful()
+    >>> gm = GaussianMixture(2, random_state=0).fit(X)
+    >>> np.sort(gm.weights_).round(2)
+    array([0.36, 0.64])
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        n_threads: int | None = None,
+        callback: Callback | None = None,
+        algorithm: str = "auto",
+        skip_below: float = SKIP_BELOW,
+        prior: str | Prior | None = None,
+        equal_weights: bool = False,
+        weight_type: str = "frequency",
+        on_degenerate: str = "raise",
+        reg_covar_relative: float = 0.0,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.n_threads = n_threads
+        self.callback = callback
+        self.algorithm = algorithm
+        self.skip_below = skip_below
+        self.prior = prior
+        self.equal_weights = equal_weights
+        self.weight_type = weight_type
+        self.on_degenerate = on_degenerate
+        self.reg_covar_relative = reg_covar_relative
+
+    # --- fitting ---------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Estimate the parameters by EM.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            How much each row counts: weight 2 is a row given twice (see `weight_type`).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data that cannot be fitted, before any work starts, and for components that collapse.
+        KeyboardInterrupt
+            On Ctrl-C, with the last complete iteration in the attributes.
+        """
+        self._fit(X, sample_weight)
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Fit and return the labels (N,) that `predict` then gives for X."""
+        rows = self._fit(X, sample_weight)
+        return self.mixture_.predict(rows)
+
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+        """Fit, publish, warn; return the rows. A warning is shown for the line that called the calling method."""
+        check_parameters(self)
+        names = features.names_of(X)
+        rows = self._rows(X, sample_weight)
+        given = given_start(
+            self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features, self._form
+        )
+        workers = team(self.n_threads)
+        settings = settings_of(self, self._model, rows, workers)
+        again = self.warm_start and hasattr(self, "mixture_")
+        if again and rows.n_features != self.n_features_in_:
+            raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
+        starts = [lambda: Start(self._last(rows))] if again else starts_of(self, rows, given, settings, workers)
+        previous = self.lower_bound_ if again else -math.inf
+        lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
+        watch = together(None if lines is None else lines.iteration, self.callback)
+        started, ended = (None, None) if lines is None else (lines.start, lines.end)
+        try:
+            result = best_run(rows, starts, settings, workers, watch, previous, ended, started)
+        except Interrupted as stop:
+            self._publish(stop.result, rows, names)
+            raise
+        self._publish(result, rows, names)
+        advice.warn(result, rows, np.asarray(settings.ridge), self.max_iter, stacklevel=4)
+        return rows
+
+    @property
+    def _model(self) -> str:
+        return FAMILIES.get(self.covariance_type, self.covariance_type)
+
+    @property
+    def _form(self) -> str:
+        return MODELS[self._model].form
+
+    def _rows(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+        """Check the rows, and put them into a frame that suits the model."""
+        rows = as_rows(X, sample_weight, min_rows=2, weight_type=self.weight_type)
+        if rows.n_rows < self.n_components:
+            raise DataError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {rows.n_rows}"
+            )
+        check_range(rows.low, rows.high)
+        isotropic = MODELS[self._model].isotropic
+        if self.reg_covar == 0 and not (isotropic and self.reg_covar_relative):
+            self._check_varies(rows)
+        return rows.in_frame(rows.frame.isotropic()) if isotropic else rows
+
+    def _check_varies(self, rows: AbstractRows) -> None:
+        """Refuse constant columns where a covariance over them is singular: one variance for all columns is not."""
+        by_itself = self.prior is not None and not (self.prior == "mclust" and self._form in ("full", "tied"))
+        if not by_itself and not (self._form == "spherical" and (rows.low < rows.high).any()):
+            check_varies(rows.low, rows.high)
+
+    def _last(self, rows: AbstractRows) -> Parameters:
+        """Return the last fit's parameters in the rows' frame."""
+        last = self.mixture_.parameters
+        if last.form != self._form:
+            last = Parameters(last.weights, last.means, last.matrices)
+        return rows.frame.enter(last)
+
+    def _publish(self, result: RunResult, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
+        """Set the attributes of a fitted estimator."""
+        parameters = rows.frame.leave(result.parameters)
+        factors = precision_factors(result.parameters, rows.frame)
+        dtype = rows.dtype
+        self.mixture_ = Mixture(parameters, self.n_threads, self._model, bool(self.equal_weights))
+        self.weights_ = parameters.weights.astype(dtype)
+        self.means_ = parameters.means.astype(dtype)
+        self.covariances_ = parameters.covariances.astype(dtype)
+        self.precisions_cholesky_ = factors.astype(dtype)
+        self.precisions_ = precisions(factors, parameters.form).astype(dtype)
+        self.converged_ = result.status is Status.CONVERGED
+        self.n_iter_ = result.n_iter
+        self.lower_bound_ = result.lower_bound
+        self.lower_bounds_ = list(result.lower_bounds)
+        self.degenerate_ = list(result.degenerate)
+        self.n_features_in_ = rows.n_features
+        features.remember(self, names)
+
+    # --- criteria --------------------------------------------------------------------------------------------------
+
+    def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the Bayesian information criterion on X: the lower the better."""
+        return self._fitted(X).bic(X, sample_weight, weight_type=self.weight_type)
+
+    def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return Akaike's information criterion on X: the lower the better."""
+        return self._fitted(X).aic(X, sample_weight, weight_type=self.weight_type)
+
+    def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Return the integrated completed likelihood on X, `bic` + 2 · entropy of the labels: the lower the better."""
+        return self._fitted(X).icl(X, sample_weight, weight_type=self.weight_type)
+
+    def _n_parameters(self) -> int:
+        return self._fitted(None).n_parameters
