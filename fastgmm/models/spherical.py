@@ -18,4 +18,4 @@ def eii(moments: Moments, before: Parameters | None = None) -> Floats:
 
 def vii(moments: Moments, before: Parameters | None = None) -> Floats:
     """λ_k = tr W_k / (n_k D), (K,). scikit-learn's "spherical"."""
-    return moments.cleaned.mean(axis=1)
+    return np.maximum(moments.covariances, 0.0).mean(axis=1)
