@@ -96,8 +96,8 @@ def _weights(value: Any, n_components: int) -> Floats:
         low, high = weights.min(), weights.max()
         # scikit-learn's words, whose max and min are swapped: its tests, and its users', match them.
         raise ValueError(
-            f"The parameter 'weights' should be in the range [0, 1], but got max value {low:.5f}, min value {high:.5f}: "
-            f"they lie between {low:g} and {high:g}."
+            f"The parameter 'weights' should be in the range [0, 1], but got max value {low:.5f}, min value {high:.5f}"
+            f": they lie between {low:g} and {high:g}."
         )
     tolerance = 1e-6 if np.asarray(value).dtype == np.float32 else 1e-8
     if not abs(1.0 - weights.sum()) <= tolerance:
