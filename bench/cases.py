@@ -56,9 +56,10 @@ def _iris(case: Case, n_samples: int) -> Floats:
     return rows.thinned(rows.iris(), n_samples, case.seed)
 
 
-def _synthetic(
+def synthetic(
     name: str, n_samples: int, n_features: int, n_components: int, separation: float = rows.SEPARATION
 ) -> Case:
+    """Make a case of overlapping components, the nearest means so many standard deviations apart."""
     seed = 1000 * n_features + n_components
     about = f"synthetic mixture, median distance to the nearest mean {separation} standard deviations"
     return Case(name, n_samples, n_features, n_components, _mixture, seed, about, separation)
@@ -69,14 +70,14 @@ def _named(*cases: Case) -> dict[str, Case]:
 
 
 CASES = _named(
-    _synthetic("d2k8", 1_000_000, 2, 8),
-    _synthetic("d3k64", 300_000, 3, 64),
-    _synthetic("d8k16", 500_000, 8, 16),
-    _synthetic("d16k32", 200_000, 16, 32),
-    _synthetic("d16k128", 100_000, 16, 128),
-    _synthetic("d32k32", 100_000, 32, 32),
-    _synthetic("d64k32", 50_000, 64, 32),
-    _synthetic("d128k16", 30_000, 128, 16),
+    synthetic("d2k8", 1_000_000, 2, 8),
+    synthetic("d3k64", 300_000, 3, 64),
+    synthetic("d8k16", 500_000, 8, 16),
+    synthetic("d16k32", 200_000, 16, 32),
+    synthetic("d16k128", 100_000, 16, 128),
+    synthetic("d32k32", 100_000, 32, 32),
+    synthetic("d64k32", 50_000, 64, 32),
+    synthetic("d128k16", 30_000, 128, 16),
     Case("china-rgb", 273_280, 3, 64, _china_rgb, 1, "RGB pixels of scikit-learn's photograph china.jpg"),
     Case("china-patches", 66_570, 64, 32, _china_patches, 2, "8×8 grey patches of china.jpg, mean removed"),
 )
@@ -86,17 +87,17 @@ CASES = _named(
 # from a k-means start, over the whole fit and over its second half: d64k32 0.070, 0.043; d32k32 0.146, 0.116;
 # d16k128 0.310, 0.263; d16k32 0.334, 0.307. At 20 000 rows they differ by 0.02 at most. At the default of 3 above 0.9.
 APART = _named(
-    _synthetic("apart-d64k32", 50_000, 64, 32, 10.0),
-    _synthetic("apart-d32k32", 100_000, 32, 32, 8.25),
-    _synthetic("apart-d16k128", 100_000, 16, 128, 5.7),
-    _synthetic("apart-d16k32", 200_000, 16, 32, 6.6),
+    synthetic("apart-d64k32", 50_000, 64, 32, 10.0),
+    synthetic("apart-d32k32", 100_000, 32, 32, 8.25),
+    synthetic("apart-d16k128", 100_000, 16, 128, 5.7),
+    synthetic("apart-d16k32", 200_000, 16, 32, 6.6),
 )
 """Where bounds are meant to help."""
 
 WHOLE = _named(
     CASES["d2k8"],
-    _synthetic("d8k16-300k", 300_000, 8, 16),
-    _synthetic("d16k32-100k", 100_000, 16, 32),
+    synthetic("d8k16-300k", 300_000, 8, 16),
+    synthetic("d16k32-100k", 100_000, 16, 32),
     Case("iris", 150, 4, 3, _iris, 3, "Fisher's irises, from scikit-learn"),
     CASES["china-rgb"],
     CASES["china-patches"],

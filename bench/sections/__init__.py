@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from bench.plan import Plan
-from bench.sections import bounded, cold, fits, float32, iterations, memory, roofline, slopes, threads
+from bench.sections import bounded, cold, families, fits, float32, iterations, memory, roofline, slopes, threads
 from bench.targets import Finding
 
 Line = dict[str, Any]
@@ -49,6 +49,7 @@ SECTIONS: dict[str, Section] = {
     "roofline": roofline,
     "iterations": iterations,
     "bounded": bounded,
+    "families": families,
     "float32": float32,
     "threads": threads,
     "slopes": slopes,

@@ -16,6 +16,7 @@ from bench.sections import SECTIONS
 RUNS = {
     "roofline": "d8k16",
     "bounded": "apart-d16k32",
+    "families": "diag-d16k32",
     "float32": "d8k16",
     "threads": "d8k16",
     "slopes": "along-N",

@@ -13,7 +13,7 @@ from bench.cases import ALL, APART, FEWEST_ROWS_PER_MEAN
 from bench.likelihood import mean_log_likelihood, whole_log_likelihood
 from bench.plan import Plan
 from bench.rows import mixture
-from bench.sections import SECTIONS, failed, iterations, slopes
+from bench.sections import SECTIONS, failed, families, iterations, slopes
 from bench.tables import grid
 from bench.targets import TARGETS
 from bench.turns import turns
@@ -39,6 +39,10 @@ def _lines() -> list[dict[str, Any]]:
         bounds | {"case": c, "algorithm": a} for c in (*APART, "china-patches") for a in ("dense", "auto", "bounded")
     ]
     lines += [bounds | {"case": c, "algorithm": "bounded 1e-9"} for c in ("apart-d16k128", "china-patches")]
+    family = size | {"kind": "family", "seconds_per_iteration": 1.0, "log_likelihood": -1.0}
+    for case in families.CASES:
+        for label, pace in (("fastgmm", 1.0), ("scikit-learn", 50.0), ("oneDAL", 4.0)):
+            lines.append(family | {"case": case, "label": label, "times_ours": pace})
     single = {"seconds_per_iteration_float64": 2.0, "seconds_per_iteration_float32": 1.0, "times_float64": 2.0}
     lines.append(size | {"kind": "float32", "case": "d8k16", "log_likelihood_change": 1e-8} | single)
     pair = {"seconds_per_iteration_one": 2.0, "seconds_per_iteration": 1.0, "times_one": 2.0, "same_bits": False}
