@@ -38,7 +38,7 @@ def eei(moments: Moments, before: Parameters | None = None) -> Floats:
 
 def vvi(moments: Moments, before: Parameters | None = None) -> Floats:
     """Σ_k = diag W_k / n_k, (K, D). scikit-learn's "diag"."""
-    return moments.cleaned
+    return np.maximum(moments.covariances, 0.0)
 
 
 def evi(moments: Moments, before: Parameters | None = None) -> Floats:
