@@ -53,20 +53,19 @@ class AbstractAcceleration(ABC):
 class Squarem(AbstractAcceleration):
     """Squared extrapolation: two steps of EM, θ₀ → θ₁ → θ₂, then θ₀ + 2 α r + α² v with r = θ₁ − θ₀, v = θ₂ − θ₁ − r.
 
-    α = ‖r‖ / ‖v‖, at most `_most`, which grows where it is reached and shrinks where a proposal is refused.
+    α = ‖r‖ / ‖v‖, no more than a limit that grows where it was reached and falls where a proposal is refused. A step of
+    EM follows each proposal before the next pair of them.
     """
 
-    def __init__(self, inside: Within, stabilise: bool = True) -> None:
+    def __init__(self, inside: Within) -> None:
         super().__init__(inside)
         self._before: Parameters | None = None
-        self._most, self._long, self._stabilise = FIRST_LENGTH, False, stabilise
+        self._limit, self._reached = FIRST_LIMIT, False
 
     def propose(self, at: Parameters, updated: Parameters, jumped: bool) -> Parameters | None:
-        """Extrapolate from every second step."""
-        if jumped and self._long:
-            self._most *= GROWTH
-        self._long = False
-        if jumped and self._stabilise:
+        """Extrapolate from every second step of EM."""
+        if jumped:
+            self._limit *= GROWTH if self._reached else 1.0
             self._before = None
             return None
         if self._before is None:
@@ -80,37 +79,43 @@ class Squarem(AbstractAcceleration):
             return None
         step, bend = -backward, forward + backward
         curvature = float(np.linalg.norm(bend))
-        length = float(np.linalg.norm(step)) / curvature if curvature > 0 else 1.0
+        length = float(np.linalg.norm(step)) / curvature if curvature > 0 else 0.0
         if not length > SHORTEST:
             return None
-        self._long = length >= self._most
-        length = min(length, self._most)
-        point = backward + 2.0 * length * step + length**2 * bend
-        return self._inside(chart.parameters(point), updated)
+        self._reached = length >= self._limit
+        length = min(length, self._limit)
+        return self._inside(chart.parameters(backward + 2.0 * length * step + length**2 * bend), updated)
 
     def refused(self) -> None:
         """Dare less."""
-        self._most = max(self._most / GROWTH, FIRST_LENGTH)
-        self._long = False
+        self._limit = max(self._limit / GROWTH, FIRST_LIMIT)
 
     def reset(self) -> None:
         """Begin a new pair of steps."""
-        self._before, self._long = None, False
+        self._before = None
 
 
-FIRST_LENGTH, GROWTH, SHORTEST = 4.0, 4.0, 1.01
-"""Longest step at first, what it grows by, and the shortest that is more than two of EM's."""
+FIRST_LIMIT, GROWTH = 4.0, 2.0
+SHORTEST = 2.0
+"""EM that shrinks its steps to less than half needs no help, and two steps of it, α = 1, are no bet.
+
+On 120 problems (5 separations, 24 seeds; K = 3, D = 2): median of the passes' ratio to EM's, largest, fits that ended
+lower / higher than EM's. Shortest 1.01: 0.41, 1.20, 2 / 3; 1.5: 0.39, 1.20, 0 / 2; 2: 0.41, 1.09, 0 / 2.
+"""
 
 
 class Anderson(AbstractAcceleration):
-    """Anderson's mixing: the point where a linear model of EM's steps, from the last few of them, has none."""
+    """Anderson's mixing: the point where a linear model of EM's steps, from the last few of them, has none.
 
-    def __init__(self, inside: Within, memory: int = 8) -> None:
+    After a refusal it waits, the longer the more of them came in a row.
+    """
+
+    def __init__(self, inside: Within) -> None:
         super().__init__(inside)
-        self._memory = memory
         self._chart: Chart | None = None
         self._images: list[Floats] = []
         self._steps: list[Floats] = []
+        self._wait = self._refusals = 0
 
     def propose(self, at: Parameters, updated: Parameters, jumped: bool) -> Parameters | None:
         """Combine the last steps so that what is left of them is least."""
@@ -121,9 +126,14 @@ class Anderson(AbstractAcceleration):
         except DegenerateComponentError:
             self.reset()
             return None
-        self._images = [*self._images[-self._memory :], image]
-        self._steps = [*self._steps[-self._memory :], image - point]
-        if len(self._steps) < FEWEST_STEPS:
+        self._images = [*self._images[-MEMORY:], image]
+        self._steps = [*self._steps[-MEMORY:], image - point]
+        if jumped:
+            self._refusals = 0
+        if len(self._steps) < FEWEST_STEPS or _fast(*self._steps[-2:]):
+            return None
+        if self._wait:
+            self._wait -= 1
             return None
         steps, images = np.diff(self._steps, axis=0), np.diff(self._images, axis=0)
         shares = _least_squares(steps, self._steps[-1])
@@ -132,15 +142,26 @@ class Anderson(AbstractAcceleration):
     def refused(self) -> None:
         """Learn anew: the steps were not linear."""
         self.reset()
+        self._refusals += 1
+        self._wait = min(2**self._refusals, LONGEST_WAIT)
 
     def reset(self) -> None:
         """Forget all steps."""
         self._chart, self._images, self._steps = None, [], []
 
 
-FEWEST_STEPS = 3
+MEMORY, FEWEST_STEPS, LONGEST_WAIT = 8, 5, 16
+"""Differences of steps that are kept, steps before the first proposal, and between refusals.
+
+On the problems of `SHORTEST`: 0.61, 1.15, 0 / 1. From three steps on: 0.65, 1.77, 1 / 1; without waiting: 0.60, 1.24.
+"""
 DAMPING = 1e-10
 """Of the largest singular value, squared: added to all of them."""
+
+
+def _fast(earlier: Floats, last: Floats) -> bool:
+    """Return whether steps shrink to less than half."""
+    return bool(SHORTEST * np.linalg.norm(last) < np.linalg.norm(earlier))
 
 
 def _least_squares(rows: Floats, target: Floats) -> Floats:
