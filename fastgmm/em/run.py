@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status, converged
 from fastgmm.em.degeneracy import Degeneracy, Repairs
-from fastgmm.em.passes import passes
+from fastgmm.em.passes import AbstractPasses, passes
+from fastgmm.em.state import NO_REPAIRS, RunState
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.models import MODELS, maximise
 from fastgmm.models.prior import Prior
@@ -130,6 +132,18 @@ class MStep:
         found.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
         return found
 
+    def state(
+        self, parameters: Parameters, bounds: list[float], degenerate: tuple[Degeneracy, ...], steps: AbstractPasses
+    ) -> RunState:
+        """Return where the run stands after an iteration that left `bounds` and these passes."""
+        repairs = NO_REPAIRS if self._repairs is None else self._repairs.state()
+        return RunState(parameters, tuple(bounds), bounds[-1], degenerate, repairs, steps.state())
+
+    def restore(self, state: RunState) -> None:
+        """Go on from a state."""
+        if self._repairs is not None:
+            self._repairs.restore(state.repairs)
+
 
 def first(statistics: SufficientStatistics, settings: Settings) -> Start:
     """Take the M-step that makes a start."""
@@ -148,8 +162,13 @@ def run(
     previous: float = -math.inf,
     callback: Callback | None = None,
     degenerate: tuple[Degeneracy, ...] = (),
+    resumed: RunState | None = None,
+    record: Callable[[RunState], object] | None = None,
 ) -> RunResult:
     """Iterate EM from `start`; `previous` is the objective before it, if known (a warm start).
+
+    `record` is told where the run stands after each iteration that is not its last; `resumed` is such a state, to go
+    on from instead of `start`.
 
     Raises
     ------
@@ -159,7 +178,18 @@ def run(
         On Ctrl-C, once an iteration is complete.
     """
     parameters, bounds, status, m_step = start, list[float](), Status.MAX_ITER, MStep(settings, degenerate)
-    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below, settings.moments)
+    if resumed is not None:
+        parameters, bounds, previous = resumed.parameters, list(resumed.lower_bounds), resumed.previous
+        degenerate = resumed.degenerate
+        m_step.restore(resumed)
+
+    def anew() -> AbstractPasses:
+        k = parameters.n_components
+        return passes(settings.algorithm, rows, k, team, settings.skip_below, settings.moments)
+
+    steps = anew()
+    if resumed is not None and resumed.passes:
+        steps.restore(resumed.passes)
     try:
         while len(bounds) < settings.max_iter:
             statistics = steps.expectation(parameters)
@@ -173,14 +203,15 @@ def run(
             done = Iteration(
                 restart, len(bounds), bound, change, seconds, parameters, steps.evaluated, m_step.degenerate
             )
+            if m_step.restarts:
+                steps = anew()
+            rests = not m_step.restarts and converged(change, settings.tol)
+            if record is not None and not rests:
+                record(m_step.state(parameters, bounds, degenerate, steps))
             if callback is not None and callback(done) is True:
                 status = Status.STOPPED
                 break
-            if m_step.restarts:
-                steps = passes(
-                    settings.algorithm, rows, parameters.n_components, team, settings.skip_below, settings.moments
-                )
-            elif converged(change, settings.tol):
+            if rests:
                 status = Status.CONVERGED
                 break
     except KeyboardInterrupt:

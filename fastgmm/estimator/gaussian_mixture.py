@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -14,17 +16,20 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
 from fastgmm.estimator import advice
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.estimator.plan import settings_of, starts_of
+from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise.given import given_start
 from fastgmm.mixture import Mixture
 from fastgmm.models import FAMILIES, MODELS
 from fastgmm.models.prior import Prior
+from fastgmm.parameter_checks import random_state
 from fastgmm.parameters import Parameters
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
@@ -171,7 +176,16 @@ class GaussianMixture(AbstractMixtureEstimator):
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+        resume: bool = False,
+    ) -> Self:
         """Estimate the parameters by EM.
 
         Parameters
@@ -180,15 +194,26 @@ class GaussianMixture(AbstractMixtureEstimator):
         y : ignored
         sample_weight : array-like of shape (N,), optional
             How much each row counts: weight 2 is a row given twice (see `weight_type`).
+        checkpoint : path-like, optional
+            Beyond scikit-learn. A file that says where the fit stands: replaced every so often, and when the fit ends
+            or is cut short. It holds data only.
+        checkpoint_every : float, default=60.0
+            Least seconds between two checkpoints; 0 writes one after each iteration.
+        resume : bool, default=False
+            Go on from the checkpoint, if there is one: the result has the same bits as that of a fit that was never
+            interrupted. A fit that has ended comes back as it was.
 
         Raises
         ------
         ValueError, TypeError
             For parameters or data that cannot be fitted, before any work starts, and for components that collapse.
+        CheckpointError
+            For a checkpoint that is damaged, of other data or settings (the error names them), or in the way: without
+            `resume`, that of a fit that has not ended is not replaced. A ValueError.
         KeyboardInterrupt
-            On Ctrl-C, with the last complete iteration in the attributes.
+            On Ctrl-C, with the last complete iteration in the attributes, and in the checkpoint.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, Saving(checkpoint, checkpoint_every, resume))
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
@@ -196,9 +221,10 @@ class GaussianMixture(AbstractMixtureEstimator):
         rows = self._fit(X, sample_weight)
         return self.mixture_.predict(rows)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+    def _fit(self, X: Any, sample_weight: ArrayLike | None, saving: Saving = NO_SAVING) -> AbstractRows:
         """Fit, publish, warn; return the rows. A warning is shown for the line that called the calling method."""
         check_parameters(self)
+        saving.check(type(self).__name__)
         names = features.names_of(X)
         rows = self._rows(X, sample_weight)
         given = given_start(
@@ -209,13 +235,22 @@ class GaussianMixture(AbstractMixtureEstimator):
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
-        starts = [lambda: Start(self._last(rows))] if again else starts_of(self, rows, given, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
+        rng = random_state(self.random_state, type(self).__name__)
+        state = RunState(self._last(rows), (), previous) if again else None
+        recorder = recorder_of(self, rows, saving, state, rng)
+        if recorder is not None:  # which knows the state of a warm start
+            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.runs]
+        elif again:
+            starts = [lambda: Start(self._last(rows))]
+        else:
+            starts = starts_of(self, rows, given, settings, workers, rng)
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
         watch = together(None if lines is None else lines.iteration, self.callback)
         started, ended = (None, None) if lines is None else (lines.start, lines.end)
         try:
-            result = best_run(rows, starts, settings, workers, watch, previous, ended, started)
+            with nullcontext() if recorder is None else recorder.watching():
+                result = best_run(rows, starts, settings, workers, watch, previous, ended, started, recorder)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
             raise

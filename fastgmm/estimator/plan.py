@@ -17,7 +17,6 @@ from fastgmm.initialise.given import GivenStart
 from fastgmm.initialise.overall import overall
 from fastgmm.models import MODELS
 from fastgmm.models.prior import Prior
-from fastgmm.parameter_checks import random_state
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
 
@@ -75,10 +74,14 @@ def _entering(prior: Prior, rows: AbstractRows) -> Prior:
 
 
 def starts_of(
-    estimator: Any, rows: AbstractRows, given: GivenStart, settings: Settings, workers: Team
+    estimator: Any,
+    rows: AbstractRows,
+    given: GivenStart,
+    settings: Settings,
+    workers: Team,
+    rng: np.random.RandomState,
 ) -> list[Callable[[], Start]]:
     """Return the starts in order; each draws from the same stream when it is called."""
-    rng = random_state(estimator.random_state, type(estimator).__name__)
     k = estimator.n_components
     early = settings
     if not given.empty and settings.on_degenerate != "raise":  # what was given belongs to all K components
