@@ -181,14 +181,14 @@ def run(
     if resumed is not None:
         parameters, bounds, previous = resumed.parameters, list(resumed.lower_bounds), resumed.previous
         degenerate = resumed.degenerate
-        m_step.restore(resumed)
 
     def anew() -> AbstractPasses:
         k = parameters.n_components
         return passes(settings.algorithm, rows, k, team, settings.skip_below, settings.moments)
 
     steps = anew()
-    if resumed is not None and resumed.passes:
+    if resumed is not None and bounds:
+        m_step.restore(resumed)
         steps.restore(resumed.passes)
     try:
         while len(bounds) < settings.max_iter:
