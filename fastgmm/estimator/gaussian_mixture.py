@@ -18,7 +18,7 @@ from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
 from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
-from fastgmm.estimator import advice
+from fastgmm.estimator import advice, online
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
@@ -88,6 +88,10 @@ class GaussianMixture(AbstractMixtureEstimator):
     reg_covar_relative : float, default=0.0
         Beyond scikit-learn. This share of each feature's variance over all rows is added to the variances (of the mean
         variance, where the model has one scale for all features): a `reg_covar` that does not depend on the unit.
+    forgetting : float in (0, 1], optional
+        Beyond scikit-learn. What share of the past each `partial_fit` forgets, so that the fit follows a stream that
+        drifts: it rests on the last 1 / `forgetting` batches. Default: nothing is forgotten for ever, the more batches
+        came, the less one counts.
 
     Attributes
     ----------
@@ -149,6 +153,7 @@ class GaussianMixture(AbstractMixtureEstimator):
         weight_type: str = "frequency",
         on_degenerate: str = "raise",
         reg_covar_relative: float = 0.0,
+        forgetting: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -173,6 +178,12 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.weight_type = weight_type
         self.on_degenerate = on_degenerate
         self.reg_covar_relative = reg_covar_relative
+        self.forgetting = forgetting
+
+    _stream: online.Stream | None = None
+    """Where `partial_fit` stands."""
+    _seen: float = 0.0
+    """Weight of the rows of the last fit."""
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 
@@ -220,6 +231,51 @@ class GaussianMixture(AbstractMixtureEstimator):
         """Fit and return the labels (N,) that `predict` then gives for X."""
         rows = self._fit(X, sample_weight)
         return self.mixture_.predict(rows)
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Take one step of stepwise EM with a batch of rows, and set the attributes.
+
+        The first batch, of K rows at least, is what the fit starts from; after `fit`, the stream goes on from that.
+        ``converged_`` stays False, ``n_iter_`` counts batches, and ``lower_bounds_`` are the mean log-likelihoods of
+        the last 1000 batches, each under the parameters before it. Of the estimator's parameters, `forgetting` may
+        change between batches; the others are those of the first batch for the whole stream. `fit` ends it, and with
+        ``warm_start=True`` goes on from its parameters by exact EM.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            One row at least; several for each component serve best.
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            How much each row counts within its batch (see `weight_type`).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data that cannot be fitted, and for components that collapse: the fit stays as it was.
+
+        References
+        ----------
+        Cappé and Moulines (2009), On-line expectation-maximization algorithm for latent data models. JRSS B 71,
+        593–613.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import GaussianMixture, datasets
+        >>> X = np.random.RandomState(0).permutation(datasets.load_faithful())
+        >>> gm = GaussianMixture(2, random_state=0, warm_start=True)
+        >>> for batch in np.array_split(X, 4):
+        ...     gm = gm.partial_fit(batch)
+        >>> gm.n_iter_
+        4
+        >>> np.sort(gm.fit(X).weights_).round(2)
+        array([0.36, 0.64])
+        """
+        stream, result, rows, names = online.step(self, X, sample_weight)
+        self._publish(result, rows, names)
+        self._stream, self.n_iter_ = stream, stream.batches
+        return self
 
     def _fit(self, X: Any, sample_weight: ArrayLike | None, saving: Saving = NO_SAVING) -> AbstractRows:
         """Fit, publish, warn; return the rows. A warning is shown for the line that called the calling method."""
@@ -274,11 +330,18 @@ class GaussianMixture(AbstractMixtureEstimator):
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {rows.n_rows}"
             )
+        return self._framed(rows)
+
+    @property
+    def _isotropic(self) -> bool:
+        return MODELS[self._model].isotropic
+
+    def _framed(self, rows: AbstractRows) -> AbstractRows:
+        """Refuse rows that no covariance can be fitted to; put them into a frame that suits the model."""
         check_range(rows.low, rows.high)
-        isotropic = MODELS[self._model].isotropic
-        if self.reg_covar == 0 and not (isotropic and self.reg_covar_relative):
+        if self.reg_covar == 0 and not (self._isotropic and self.reg_covar_relative):
             self._check_varies(rows)
-        return rows.in_frame(rows.frame.isotropic()) if isotropic else rows
+        return rows.in_frame(rows.frame.isotropic()) if self._isotropic else rows
 
     def _check_varies(self, rows: AbstractRows) -> None:
         """Refuse constant columns where a covariance over them is singular: one variance for all columns is not."""
@@ -295,6 +358,7 @@ class GaussianMixture(AbstractMixtureEstimator):
 
     def _publish(self, result: RunResult, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
         """Set the attributes of a fitted estimator."""
+        self._stream, self._seen = None, rows.weight
         parameters = rows.frame.leave(result.parameters)
         factors = precision_factors(result.parameters, rows.frame)
         dtype = rows.dtype
