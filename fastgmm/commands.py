@@ -19,12 +19,13 @@ import numpy as np
 from fastgmm.em.run import Interrupted
 from fastgmm.errors import NOT_CONVERGED, DataError
 from fastgmm.estimator import GaussianMixture
+from fastgmm.files import write_atomically
 from fastgmm.mixture import Mixture
 from fastgmm.models import FAMILIES, MODELS
 from fastgmm.parameters import Parameters
 from fastgmm.progress import Bar
 from fastgmm.rows.tables import Table, read_table
-from fastgmm.storage import Model, load, save, write_atomically
+from fastgmm.storage import Model, load, save
 
 SHOWN_FEATURES = 6
 

@@ -29,6 +29,10 @@ class ModelFileError(FastGMMError, ValueError):
     """A file that is not a fastgmm model, or not a whole one."""
 
 
+class CheckpointError(FastGMMError, ValueError):
+    """A checkpoint that a fit cannot go on from: damaged, of other data or settings, or in the way of a new fit."""
+
+
 class StatisticsError(FastGMMError, ValueError):
     """Statistics that do not belong together."""
 

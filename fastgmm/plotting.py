@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm.errors import DataError, missing_extra
+from fastgmm.files import write_atomically
 from fastgmm.parameters import Parameters
-from fastgmm.storage import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import numpy as np
 
 from fastgmm import tensors
 from fastgmm.errors import ModelFileError
+from fastgmm.files import write_atomically
 from fastgmm.parameters import Parameters
 
 FORMAT = "fastgmm-model-1"
@@ -49,28 +48,6 @@ def save(parameters: Parameters, path: str | os.PathLike[str], facts: dict[str, 
     arrays = {"weights": parameters.weights, "means": parameters.means, "covariances": parameters.covariances}
     content = tensors.pack(arrays, {"format": FORMAT, "form": parameters.form, "facts": json.dumps(facts or {})})
     write_atomically(path, content)
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write `content` beside `path`, flush it to the disk, and move it into place."""
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise type(error)(error.errno, f"cannot write into {target.parent}: {error.strerror}", str(target)) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def load(path: str | os.PathLike[str]) -> Model:

@@ -116,6 +116,14 @@ class Repairs:
             parameters = self._reseeded(parameters, kept, lost, variances)
         return parameters, True
 
+    def state(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """Return what the next step depends on: the components told of, and how often each was started again."""
+        return tuple(sorted(self._told)), tuple(sorted(self._reseeds.items()))
+
+    def restore(self, state: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> None:
+        """Go on from what `state` returned."""
+        self._told, self._reseeds = set(state[0]), dict(state[1])
+
     @property
     def found(self) -> tuple[Degeneracy, ...]:
         """What the last step did."""

@@ -32,6 +32,10 @@ class History:
         self.passes.append(passes)
         self.evaluated.append(evaluated)
 
+    def copied(self) -> History:
+        """Return a history that later iterations do not change."""
+        return History([*self.lower_bound], [*self.seconds], [*self.passes], [*self.evaluated])
+
     def arrays(self) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
         """Return equally long arrays by their names."""
         return {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgmm.bounded_task import BoundedState, BoundedTask, Step, transport
 from fastgmm.em.joint import expected_joint
@@ -46,6 +49,13 @@ HOPE = 0.8
 """A try is made when the share of pairs that have a responsibility is below this part of what pays."""
 
 
+State = Mapping[str, NDArray[Any]]
+"""What passes know of those before, by names."""
+
+BOUNDS = "bounds"
+"""Name of the arrays in a state that passes renew in place."""
+
+
 class AbstractPasses(ABC):
     """The expectation steps of one run."""
 
@@ -55,6 +65,14 @@ class AbstractPasses(ABC):
     @abstractmethod
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Return the statistics of all rows under parameters in the coordinates of their frame."""
+
+    @abstractmethod
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that the bits of the next step depend on; bounds are not copied."""
+
+    @abstractmethod
+    def restore(self, state: State) -> None:
+        """Go on from what `state` returned, as the passes that returned it would."""
 
 
 class DensePasses(AbstractPasses):
@@ -75,6 +93,15 @@ class DensePasses(AbstractPasses):
                 break
         self.active = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
         return statistics.reduced(self._moments)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return which short cuts are trusted, and the share of pairs."""
+        return {"dense": np.array([self._trust.narrow, self._trust.pooled, self.active])}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        narrow, pooled, self.active = (float(n) for n in state["dense"])
+        self._trust = Trust(bool(narrow), bool(pooled))
 
 
 class BoundedPasses(AbstractPasses):
@@ -102,6 +129,30 @@ class BoundedPasses(AbstractPasses):
         self._before = parameters
         self.evaluated = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
         return statistics
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the bounds, and the parameters that they are about."""
+        known = self._state
+        found = {
+            "bounded": np.array([self._trust.narrow, self._trust.pooled, self.evaluated]),
+            "factor": known.factor,
+            "offset": known.offset,
+            BOUNDS: known.bounds,
+            "homes": known.homes,
+            "distances": known.distances,
+        }
+        if self._before is not None:
+            found |= {f"before.{name}": getattr(self._before, name) for name in ("weights", "means", "covariances")}
+        return found
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        narrow, pooled, self.evaluated = (float(n) for n in state["bounded"])
+        self._trust = Trust(bool(narrow), bool(pooled))
+        for name in ("factor", "offset", BOUNDS, "homes", "distances"):
+            setattr(self._state, name, state[name])
+        if "before.means" in state:
+            self._before = Parameters(state["before.weights"], state["before.means"], state["before.covariances"])
 
 
 class AutoPasses(AbstractPasses):
@@ -131,6 +182,20 @@ class AutoPasses(AbstractPasses):
             self._next_try = self._number + self._wait
         return statistics
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the counts that choose the passes, and those passes' states."""
+        counts = np.array([self._number, self._next_try, self._wait, self._age], dtype=np.int64)
+        bounded = {} if self._bounded is None else self._bounded.state()
+        return {"auto": counts} | self._dense.state() | bounded
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        self._number, self._next_try, self._wait, self._age = (int(n) for n in state["auto"])
+        self._dense.restore(state)
+        if "bounded" in state:
+            self._bounded = BoundedPasses(*self._start)
+            self._bounded.restore(state)
+
 
 class LabellingPasses(AbstractPasses):
     """Each row to one component, with all its weight: the most probable one, or one drawn by its responsibilities.
@@ -158,6 +223,14 @@ class LabellingPasses(AbstractPasses):
             statistics = task.statistics(rows.sweep(task, self._team), rows.weight)
             log_likelihood = float(task.log_likelihoods.sum()) + statistics.weight * mixture.offset
         return replace(statistics, log_likelihood=log_likelihood).reduced(self._moments)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the number of draws so far."""
+        return {"labelling": np.array([self._number], dtype=np.int64)}
+
+    def restore(self, state: State) -> None:
+        """Go on from a state."""
+        self._number = int(state["labelling"][0])
 
 
 def passes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -13,6 +14,7 @@ from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status, convergence_test
 from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.history import History
+from fastgmm.em.state import RunState
 from fastgmm.em.walk import MStep, Walk
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.models import MODELS, maximise
@@ -130,10 +132,13 @@ def run(
     callback: Callback | None = None,
     degenerate: tuple[Degeneracy, ...] = (),
     passed: int = 0,
+    resumed: RunState | None = None,
+    record: Callable[[RunState], object] | None = None,
 ) -> RunResult:
     """Iterate EM from `start`; `previous` is the objective before it, if known (a warm start).
 
-    `passed` are passes that were spent on the start.
+    `passed` are passes that were spent on the start. `record` is told where the run stands after each iteration that is
+    not its last; `resumed` is such a state, to go on from: of plain EM, soft or hard.
 
     Raises
     ------
@@ -142,13 +147,19 @@ def run(
     Interrupted
         On Ctrl-C, once an iteration is complete.
     """
-    walk, history = Walk(rows, start, settings, team, degenerate, restart), History()
-    swept = rows.swept - passed
+    begun = resumed or RunState(start, previous, degenerate, passed)
+    walk, history = Walk(rows, begun.parameters, settings, team, begun.degenerate, restart), begun.history.copied()
+    walk.restore(begun)
+    degenerate = begun.degenerate
+    swept = rows.swept - (history.passes[-1] if len(history) else begun.passed)
+    began -= history.seconds[-1] if len(history) else 0.0
     chain = settings.assignment == "stochastic"  # which never rests
-    test = convergence_test(settings.convergence, 0.0 if chain else settings.tol, previous)
+    test = convergence_test(settings.convergence, 0.0 if chain else settings.tol, begun.previous)
+    for bound in history.lower_bound:
+        test.rests(bound, False)
     status = Status.DRAWN if chain else Status.MAX_ITER
     try:
-        for _ in range(settings.max_iter):
+        for _ in range(settings.max_iter - len(history)):
             if not walk.step(len(history) + 1):
                 continue  # a proposal was refused: nothing but a pass is spent
             bound, change = walk.bound, test.change(walk.bound)
@@ -158,13 +169,17 @@ def run(
             done = Iteration(
                 restart, len(history), bound, change, seconds, walk.updated, walk.evaluated, walk.degenerate
             )
+            rests = test.rests(bound, walk.jumped) and not walk.restarted
+            if not rests:
+                walk.go_on(plain=test.doubts)
+                if record is not None:
+                    record(walk.state(history, degenerate, begun))
             if callback is not None and callback(done) is True:
                 status = Status.STOPPED
                 break
-            if test.rests(bound, walk.jumped) and not walk.restarted:
+            if rests:
                 status = Status.CONVERGED
                 break
-            walk.go_on(plain=test.doubts)
     except KeyboardInterrupt:
         if not len(history):
             raise

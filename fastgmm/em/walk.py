@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from fastgmm.em.acceleration import acceleration
 from fastgmm.em.degeneracy import Degeneracy, Repairs, collapsed, spread
+from fastgmm.em.history import History
 from fastgmm.em.passes import AbstractPasses, passes
+from fastgmm.em.state import NO_REPAIRS, RepairState, RunState
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
@@ -62,6 +64,15 @@ class MStep:
         if self._repairs is not None and collapsed(found, spread(statistics)).any():
             return None
         return found
+
+    def state(self) -> RepairState:
+        """Return what the repairs to come depend on."""
+        return NO_REPAIRS if self._repairs is None else self._repairs.state()
+
+    def restore(self, state: RepairState) -> None:
+        """Go on from a state."""
+        if self._repairs is not None:
+            self._repairs.restore(state)
 
 
 class Walk:
@@ -130,6 +141,24 @@ class Walk:
         if bound > self._best[1]:
             self._best = self._at, bound
         return True
+
+    def state(self, history: History, degenerate: tuple[Degeneracy, ...], begun: RunState) -> RunState:
+        """Return where a run that was `begun` so stands, between two iterations without a proposal."""
+        return replace(
+            begun,
+            parameters=self.updated,
+            history=history.copied(),
+            degenerate=degenerate,
+            repairs=self._m_step.state(),
+            passes=self._passes.state(),
+        )
+
+    def restore(self, state: RunState) -> None:
+        """Go on from the parameters of a state, with which the walk was made."""
+        if len(state.history):
+            self.bound = state.history.lower_bound[-1]
+            self._m_step.restore(state.repairs)
+            self._passes.restore(state.passes)
 
     @property
     def found(self) -> tuple[Parameters, float]:

@@ -55,6 +55,13 @@ def check_parameters(estimator: Any) -> None:
     check_choice(estimator.weight_type, "weight_type", owner, WEIGHT_TYPES)
     check_choice(estimator.on_degenerate, "on_degenerate", owner, POLICIES)
     check_number(estimator.reg_covar_relative, "reg_covar_relative", owner, float, 0)
+    if estimator.forgetting is not None:
+        check_number(estimator.forgetting, "forgetting", owner, float, 0)
+        if not 0 < estimator.forgetting <= 1:
+            raise ParameterError(
+                f"The 'forgetting' parameter of {owner} must be None or a float in the range (0, 1]. Got "
+                f"{estimator.forgetting!r} instead."
+            )
     prior = estimator.prior
     if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "mclust")):
         raise ParameterError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -14,17 +16,20 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
-from fastgmm.estimator import advice
+from fastgmm.estimator import advice, online
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.estimator.plan import settings_of, starts_of
+from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise.given import given_start
 from fastgmm.mixture import Mixture
 from fastgmm.models import FAMILIES, MODELS
 from fastgmm.models.prior import Prior
+from fastgmm.parameter_checks import random_state
 from fastgmm.parameters import Parameters
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
@@ -94,6 +99,10 @@ class GaussianMixture(AbstractMixtureEstimator):
         ``lower_bound_`` is the mean classification log-likelihood, the largest log π_k N(x | μ_k, Σ_k) of each row.
     convergence : {"change", "aitken"}, default="change"
         Beyond scikit-learn. What is to be below `tol`: the last change, or Aitken's estimate of all changes to come.
+    forgetting : float in (0, 1], optional
+        Beyond scikit-learn. What share of the past each `partial_fit` forgets, so that the fit follows a stream that
+        drifts: it rests on the last 1 / `forgetting` batches. Default: nothing is forgotten for ever, the more batches
+        came, the less one counts.
 
     Attributes
     ----------
@@ -166,6 +175,7 @@ class GaussianMixture(AbstractMixtureEstimator):
         acceleration: str | None = None,
         assignment: str = "soft",
         convergence: str = "change",
+        forgetting: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -193,10 +203,25 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.acceleration = acceleration
         self.assignment = assignment
         self.convergence = convergence
+        self.forgetting = forgetting
+
+    _stream: online.Stream | None = None
+    """Where `partial_fit` stands."""
+    _seen: float = 0.0
+    """Weight of the rows of the last fit."""
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+        resume: bool = False,
+    ) -> Self:
         """Estimate the parameters by EM.
 
         Parameters
@@ -205,15 +230,26 @@ class GaussianMixture(AbstractMixtureEstimator):
         y : ignored
         sample_weight : array-like of shape (N,), optional
             How much each row counts: weight 2 is a row given twice (see `weight_type`).
+        checkpoint : path-like, optional
+            Beyond scikit-learn. A file that says where the fit stands: replaced every so often, and when the fit ends
+            or is cut short. It holds data only.
+        checkpoint_every : float, default=60.0
+            Least seconds between two checkpoints; 0 writes one after each iteration.
+        resume : bool, default=False
+            Go on from the checkpoint, if there is one: the result has the same bits as that of a fit that was never
+            interrupted. A fit that has ended comes back as it was.
 
         Raises
         ------
         ValueError, TypeError
             For parameters or data that cannot be fitted, before any work starts, and for components that collapse.
+        CheckpointError
+            For a checkpoint that is damaged, of other data or settings (the error names them), or in the way: without
+            `resume`, that of a fit that has not ended is not replaced. A ValueError.
         KeyboardInterrupt
-            On Ctrl-C, with the last complete iteration in the attributes.
+            On Ctrl-C, with the last complete iteration in the attributes, and in the checkpoint.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, Saving(checkpoint, checkpoint_every, resume))
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
@@ -221,9 +257,55 @@ class GaussianMixture(AbstractMixtureEstimator):
         rows = self._fit(X, sample_weight)
         return self.mixture_.predict(rows)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Take one step of stepwise EM with a batch of rows, and set the attributes.
+
+        The first batch, of K rows at least, is what the fit starts from; after `fit`, the stream goes on from that.
+        ``converged_`` stays False, ``n_iter_`` counts batches, and ``lower_bounds_`` are the mean log-likelihoods of
+        the last 1000 batches, each under the parameters before it. Of the estimator's parameters, `forgetting` may
+        change between batches; the others are those of the first batch for the whole stream. `fit` ends it, and with
+        ``warm_start=True`` goes on from its parameters by exact EM.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, D)
+            One row at least; several for each component serve best.
+        y : ignored
+        sample_weight : array-like of shape (N,), optional
+            How much each row counts within its batch (see `weight_type`).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For parameters or data that cannot be fitted, and for components that collapse: the fit stays as it was.
+
+        References
+        ----------
+        Cappé and Moulines (2009), On-line expectation-maximization algorithm for latent data models. JRSS B 71,
+        593–613.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastgmm import GaussianMixture, datasets
+        >>> X = np.random.RandomState(0).permutation(datasets.load_faithful())
+        >>> gm = GaussianMixture(2, random_state=0, warm_start=True)
+        >>> for batch in np.array_split(X, 4):
+        ...     gm = gm.partial_fit(batch)
+        >>> gm.n_iter_
+        4
+        >>> np.sort(gm.fit(X).weights_).round(2)
+        array([0.36, 0.64])
+        """
+        stream, result, rows, names = online.step(self, X, sample_weight)
+        self._publish(result, rows, names)
+        self._stream, self.n_iter_ = stream, stream.batches
+        return self
+
+    def _fit(self, X: Any, sample_weight: ArrayLike | None, saving: Saving = NO_SAVING) -> AbstractRows:
         """Fit, publish, warn; return the rows. A warning is shown for the line that called the calling method."""
         check_parameters(self)
+        saving.check(type(self).__name__)
         names = features.names_of(X)
         rows = self._rows(X, sample_weight)
         given = given_start(
@@ -234,13 +316,22 @@ class GaussianMixture(AbstractMixtureEstimator):
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
-        starts = [lambda: Start(self._last(rows))] if again else starts_of(self, rows, given, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
+        rng = random_state(self.random_state, type(self).__name__)
+        state = RunState(self._last(rows), previous) if again else None
+        recorder = recorder_of(self, rows, saving, state, rng)
+        if recorder is not None:  # which knows the state of a warm start
+            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.runs]
+        elif again:
+            starts = [lambda: Start(self._last(rows))]
+        else:
+            starts = starts_of(self, rows, given, settings, workers, rng)
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
         watch = together(None if lines is None else lines.iteration, self.callback)
         started, ended = (None, None) if lines is None else (lines.start, lines.end)
         try:
-            result = best_run(rows, starts, settings, workers, watch, previous, ended, started)
+            with nullcontext() if recorder is None else recorder.watching():
+                result = best_run(rows, starts, settings, workers, watch, previous, ended, started, recorder)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
             raise
@@ -264,11 +355,18 @@ class GaussianMixture(AbstractMixtureEstimator):
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {rows.n_rows}"
             )
+        return self._framed(rows)
+
+    @property
+    def _isotropic(self) -> bool:
+        return MODELS[self._model].isotropic
+
+    def _framed(self, rows: AbstractRows) -> AbstractRows:
+        """Refuse rows that no covariance can be fitted to; put them into a frame that suits the model."""
         check_range(rows.low, rows.high)
-        isotropic = MODELS[self._model].isotropic
-        if self.reg_covar == 0 and not (isotropic and self.reg_covar_relative):
+        if self.reg_covar == 0 and not (self._isotropic and self.reg_covar_relative):
             self._check_varies(rows)
-        return rows.in_frame(rows.frame.isotropic()) if isotropic else rows
+        return rows.in_frame(rows.frame.isotropic()) if self._isotropic else rows
 
     def _check_varies(self, rows: AbstractRows) -> None:
         """Refuse constant columns where a covariance over them is singular: one variance for all columns is not."""
@@ -285,6 +383,7 @@ class GaussianMixture(AbstractMixtureEstimator):
 
     def _publish(self, result: RunResult, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
         """Set the attributes of a fitted estimator."""
+        self._stream, self._seen = None, rows.weight
         parameters = rows.frame.leave(result.parameters)
         factors = precision_factors(result.parameters, rows.frame)
         dtype = rows.dtype

@@ -82,10 +82,14 @@ def _entering(prior: Prior, rows: AbstractRows) -> Prior:
 
 
 def starts_of(
-    estimator: Any, rows: AbstractRows, given: GivenStart, settings: Settings, workers: Team
+    estimator: Any,
+    rows: AbstractRows,
+    given: GivenStart,
+    settings: Settings,
+    workers: Team,
+    rng: np.random.RandomState,
 ) -> list[Callable[[], Start]]:
     """Return the starts in order; each draws from the same stream when it is called."""
-    rng = random_state(estimator.random_state, type(estimator).__name__)
     k = estimator.n_components
     early = settings
     if not given.empty and settings.on_degenerate != "raise":  # what was given belongs to all K components
