@@ -239,7 +239,7 @@ def test_ctrl_c_writes_the_last_iteration(path: Path) -> None:
     assert gm.n_iter_ == 5
     state = load(path).state
     assert state is not None
-    assert [b.hex() for b in state.lower_bounds] == [b.hex() for b in gm.lower_bounds_]
+    assert [b.hex() for b in state.history.lower_bound] == [b.hex() for b in gm.lower_bounds_]
     assert bits(fitted(mixture(), checkpoint=path, resume=True)) == bits(fitted(mixture()))
 
 
