@@ -68,8 +68,8 @@ def about(lines: list[dict[str, Any]]) -> str:
     return (
         "Passes over the rows, those of refused proposals included, until the mean log-likelihood is within "
         f"{WITHIN:g} of where it ends; full covariances, no ridge, the same start for all, run until a step of EM's "
-        f"changes it by less than {RESTS:g}. Ratio: in units of EM's passes. Where a run ends at another optimum than EM's, its "
-        "difference in log-likelihood is given, and its passes are to its own."
+        f"changes it by less than {RESTS:g}. Ratio: in units of EM's passes. Where a run ends at another optimum "
+        "than EM's, its difference in log-likelihood is given, and its passes are to its own."
     )
 
 
