@@ -94,6 +94,16 @@ APART = _named(
 )
 """Where bounds are meant to help."""
 
+OVERLAPPING = _named(
+    *(
+        _synthetic(f"overlap-d{d}k{k}-{separation:g}", 5_000, d, k, separation)
+        for d, k in ((2, 3), (4, 4), (8, 6))
+        for separation in (0.7, 1.0, 1.5, 2.0, 4.0)
+    ),
+    Case("overlap-iris", 150, 4, 3, _iris, 3, "Fisher's irises, from scikit-learn"),
+)
+"""Where EM is slow, less slow and fast: from components that hide each other to such as stand apart."""
+
 WHOLE = _named(
     CASES["d2k8"],
     synthetic("d8k16-300k", 300_000, 8, 16),
@@ -104,4 +114,4 @@ WHOLE = _named(
 )
 """Whole fits."""
 
-ALL = CASES | APART | WHOLE
+ALL = CASES | APART | OVERLAPPING | WHOLE

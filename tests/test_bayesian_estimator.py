@@ -95,6 +95,17 @@ def refusal(kind, X, **options):
 # --- the constructor ---
 
 
+def test_history_is_of_equal_length_and_true():
+    X = fastgmm.datasets.load_faithful()
+    gm = BayesianGaussianMixture(n_components=2, random_state=0, init_params="random", max_iter=300).fit(X)
+    assert list(gm.history_) == ["lower_bound", "seconds", "passes", "evaluated"]
+    np.testing.assert_array_equal(gm.history_["lower_bound"], gm.lower_bounds_)
+    np.testing.assert_array_equal(np.diff(gm.history_["passes"]), 1)
+    assert gm.history_["passes"][0] >= 2  # responsibilities, perhaps the prior's moments, and the first pass
+    assert (np.diff(gm.history_["seconds"]) > 0).all()
+    np.testing.assert_array_equal(gm.history_["evaluated"], 1.0)
+
+
 def test_shared_parameters_have_the_same_names_order_and_defaults():
     def parameters(kind):
         return [(p.name, p.default, p.kind) for p in list(inspect.signature(kind.__init__).parameters.values())[1:]]

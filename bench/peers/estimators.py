@@ -23,6 +23,15 @@ def fitted(kind: Any, X: Any, start: Start, iterations: int, **options: Any) -> 
     return _fitted(estimator, X)
 
 
+def converged(X: Any, start: Start, tol: float, max_iter: int, **options: Any) -> Any:
+    """Run fastgmm from the start until it rests, without a ridge; return the estimator."""
+    from fastgmm import GaussianMixture
+
+    given = {"weights_init": start.weights, "means_init": start.means, "precisions_init": start.precisions}
+    limits = {"tol": tol, "max_iter": max_iter, "reg_covar": 0.0}
+    return _fitted(GaussianMixture(len(start.weights), **given, **limits, **options), X)
+
+
 def fitted_whole(kind: Any, X: Floats, n_components: int) -> tuple[Result, int]:
     """Fit as a user would who names nothing but K and a seed of 0; return the result and the iterations."""
     estimator = _fitted(kind(n_components, random_state=0), X)

@@ -6,7 +6,19 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from bench.plan import Plan
-from bench.sections import bounded, cold, families, fits, float32, iterations, memory, roofline, slopes, threads
+from bench.sections import (
+    acceleration,
+    bounded,
+    cold,
+    families,
+    fits,
+    float32,
+    iterations,
+    memory,
+    roofline,
+    slopes,
+    threads,
+)
 from bench.targets import Finding
 
 Line = dict[str, Any]
@@ -56,6 +68,7 @@ SECTIONS: dict[str, Section] = {
     "memory": memory,
     "cold": cold,
     "fits": fits,
+    "acceleration": acceleration,
 }
 """In the order in which `python -m bench all` runs them: what is asked most first."""
 

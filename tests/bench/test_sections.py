@@ -13,7 +13,7 @@ from bench.cases import ALL, APART, FEWEST_ROWS_PER_MEAN
 from bench.likelihood import mean_log_likelihood, whole_log_likelihood
 from bench.plan import Plan
 from bench.rows import mixture
-from bench.sections import SECTIONS, failed, families, iterations, slopes
+from bench.sections import SECTIONS, acceleration, failed, families, iterations, slopes
 from bench.tables import grid
 from bench.targets import TARGETS
 from bench.turns import turns
@@ -55,6 +55,11 @@ def _lines() -> list[dict[str, Any]]:
     cold = {"empty_seconds": 9.0, "warm_seconds": 1.0, "again_seconds": 0.5}
     lines.append(size | {"kind": "cold", "case": "faithful"} | cold)
     lines.append({"kind": "cold", "case": "import", "numpy_seconds": 0.1, "fastgmm_seconds": 0.001, "error": None})
+    walk = size | {"kind": "acceleration", "separation": 1.0, "seconds": 1.0, "all_passes": 9, "refused": 1}
+    walk |= {"log_likelihood": -1.0, "least_step": 0.0, "gain": 0.0}
+    for case in acceleration.CASES:
+        for means, passes in (("EM", 20), ("SQUAREM", 8), ("Anderson", 30)):
+            lines.append(walk | {"case": case, "by": means, "passes": passes, "times_em": passes / 20})
     fit = size | {"kind": "fit", "log_likelihood": -1.0, "log_likelihood_iterations": 10}
     for case in ("d2k8", "d8k16-300k", "d16k32-100k", "iris"):
         for peer, seconds in (("fastgmm", 1.0), ("scikit-learn", 20.0)):
