@@ -6,6 +6,7 @@ from typing import Any
 
 from fastgmm.em.degeneracy import POLICIES
 from fastgmm.em.passes import ALGORITHMS
+from fastgmm.em.search import STRATEGIES, parsed
 from fastgmm.errors import ParameterError
 from fastgmm.initialise import METHODS
 from fastgmm.models import FAMILIES, MODELS
@@ -53,6 +54,9 @@ def check_parameters(estimator: Any) -> None:
     check_choice(estimator.weight_type, "weight_type", owner, WEIGHT_TYPES)
     check_choice(estimator.on_degenerate, "on_degenerate", owner, POLICIES)
     check_number(estimator.reg_covar_relative, "reg_covar_relative", owner, float, 0)
+    if estimator.search is not None:
+        check_choice(estimator.search, "search", owner, tuple(STRATEGIES))
+    parsed(estimator.search_budget)
     prior = estimator.prior
     if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "mclust")):
         raise ParameterError(

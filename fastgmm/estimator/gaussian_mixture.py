@@ -14,6 +14,7 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.em.search import PASSES
 from fastgmm.errors import DataError
 from fastgmm.estimator import advice
 from fastgmm.estimator.attributes import precision_factors, precisions
@@ -83,6 +84,15 @@ class GaussianMixture(AbstractMixtureEstimator):
     reg_covar_relative : float, default=0.0
         Beyond scikit-learn. This share of each feature's variance over all rows is added to the variances (of the mean
         variance, where the model has one scale for all features): a `reg_covar` that does not depend on the unit.
+    search : {None, "short-runs", "split-merge", "annealing", "auto"}, default=None
+        Beyond scikit-learn. Look for a better optimum than the one that the start leads to, and begin there: many short
+        runs from varied starts, rounds of splits and merges, deterministic annealing, or what suits. The result's
+        `lower_bound_` is never below that of the same fit without a search, except for `tol`; components that collapse
+        onto few rows are no better optima. ``n_iter_`` and ``lower_bounds_`` are of the last run.
+    search_budget : float or str, default=60
+        Beyond scikit-learn. What a search may spend: passes over all rows (a pass over n of N rows with k of K
+        components counts n k / N K), the plain fit's included; or seconds, as "2.5s". The plain fit, and the run from
+        what the search found, are completed whatever they cost.
 
     Attributes
     ----------
@@ -144,6 +154,8 @@ class GaussianMixture(AbstractMixtureEstimator):
         weight_type: str = "frequency",
         on_degenerate: str = "raise",
         reg_covar_relative: float = 0.0,
+        search: str | None = None,
+        search_budget: float | str = PASSES,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -168,6 +180,8 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.weight_type = weight_type
         self.on_degenerate = on_degenerate
         self.reg_covar_relative = reg_covar_relative
+        self.search = search
+        self.search_budget = search_budget
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 

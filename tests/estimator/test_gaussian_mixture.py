@@ -62,6 +62,7 @@ def test_shared_parameters_have_the_same_names_order_and_defaults():
         "weight_type": "frequency",
         "on_degenerate": "raise",
         "reg_covar_relative": 0.0,
+        "search_budget": 60.0,
     }
 
 
