@@ -90,6 +90,9 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
     n_iter_ : int
     lower_bound_, lower_bounds_ : float and list of float
         Lower bounds of the log evidence after each iteration of the best run, less constants of the prior.
+    history_ : dict of arrays
+        Beyond scikit-learn. One entry for each iteration of the best run: ``lower_bound``; ``seconds`` since the fit
+        began; ``passes`` over all rows so far, with those of its start; ``evaluated``, which is 1.
     mixture_ : Mixture
         Beyond scikit-learn: the density of the posterior's means, in float64.
     posterior_ : Posterior
@@ -272,6 +275,7 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.lower_bound
         self.lower_bounds_ = list(result.lower_bounds)
+        self.history_ = result.history.arrays()
         self.n_features_in_ = rows.n_features
         features.remember(self, names)
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastgmm.bayes.posterior import Posterior
-from fastgmm.bayes.update import MOMENTS
+from fastgmm.em.joint import expected_joint
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
-
-Floats = NDArray[np.float64]
 
 
 def entropy(statistics: SufficientStatistics, parameters: Parameters, log_volume: float) -> float:
@@ -28,21 +23,8 @@ def entropy(statistics: SufficientStatistics, parameters: Parameters, log_volume
     log_volume : float
         Of their frame: `statistics.log_likelihood` is in the user's units, and log γ in none.
     """
-    statistics = statistics.reduced(MOMENTS[parameters.form])
-    counts = statistics.sum_w
-    present = counts > 0  # a log constant may be −inf for the others
-    joint = counts[present] @ parameters.log_constants[present] - 0.5 * _squares(statistics, parameters)
-    return statistics.log_likelihood - statistics.weight * log_volume - float(joint)
-
-
-def _squares(statistics: SufficientStatistics, parameters: Parameters) -> float:
-    """Return Σ_k tr(L_k⁻ᵀ L_k⁻¹ S_k)."""
-    inverse, moments = parameters.inverse_factors, statistics.sum_xx
-    if parameters.form in ("full", "tied"):
-        return float(((inverse @ moments) * inverse).sum())
-    if parameters.form == "spherical":
-        moments = moments.sum(axis=1)
-    return float((inverse * inverse * moments).sum())
+    joint = expected_joint(statistics, parameters)
+    return statistics.log_likelihood - statistics.weight * log_volume - joint
 
 
 def lower_bound(statistics: SufficientStatistics, before: Parameters, after: Posterior, log_volume: float) -> float:

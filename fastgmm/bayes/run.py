@@ -16,6 +16,7 @@ from fastgmm.bayes.prior import Prior
 from fastgmm.bayes.update import update
 from fastgmm.em import callbacks
 from fastgmm.em.convergence import Status, converged
+from fastgmm.em.history import History
 from fastgmm.em.run import Interrupted, RunResult
 from fastgmm.rows.base import AbstractRows, Trust
 from fastgmm.statistics import MOMENTS
@@ -68,8 +69,11 @@ def run(
     began: float = 0.0,
     previous: float = -math.inf,
     callback: callbacks.Callback | None = None,
+    passed: int = 0,
 ) -> PosteriorResult:
     """Iterate from `start`; `previous` is the lower bound before it, if known (a warm start).
+
+    `passed` are passes that were spent on the start.
 
     Raises
     ------
@@ -78,22 +82,22 @@ def run(
     PosteriorInterrupted
         On Ctrl-C, once an iteration is complete.
     """
-    posterior, bounds, status = start, list[float](), Status.MAX_ITER
+    posterior, history, status, swept = start, History(), Status.MAX_ITER, rows.swept - passed
     # The bound is a total whose change is compared with `tol`, and the entropy in it is a difference of such totals:
     # float32 lanes would hide the change from 1e5 rows on.
     moments, trust = MOMENTS[posterior.expected.form], Trust(narrow=False)
     try:
-        while len(bounds) < settings.max_iter:
+        while len(history) < settings.max_iter:
             statistics = rows.expectation(posterior.expected, team, moments=moments, trust=trust)
             updated = update(statistics, settings.prior, settings.ridge)
             updated.expected.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
             bound = lower_bound(statistics, posterior.expected, updated, rows.frame.log_volume)
             change = bound - previous
             posterior, previous = updated, bound
-            bounds.append(bound)
+            history.add(bound, perf_counter() - began, rows.swept - swept)
             mean = statistics.log_likelihood / statistics.weight
             done = Iteration(
-                restart, len(bounds), mean, change, perf_counter() - began, posterior.expected, lower_bound=bound
+                restart, len(history), mean, change, history.seconds[-1], posterior.expected, lower_bound=bound
             )
             if callback is not None and callback(done) is True:
                 status = Status.STOPPED
@@ -102,15 +106,16 @@ def run(
                 status = Status.CONVERGED
                 break
     except KeyboardInterrupt:
-        if not bounds:
+        if not len(history):
             raise
-        raise PosteriorInterrupted(_result(posterior, bounds, Status.INTERRUPTED)) from None
-    return _result(posterior, bounds, status)
+        raise PosteriorInterrupted(_result(posterior, history, Status.INTERRUPTED)) from None
+    return _result(posterior, history, status)
 
 
-def _result(posterior: Posterior, bounds: list[float], status: Status) -> PosteriorResult:
+def _result(posterior: Posterior, history: History, status: Status) -> PosteriorResult:
+    bounds = tuple(history.lower_bound)
     last = bounds[-1] if bounds else -math.inf
-    return PosteriorResult(posterior.expected, last, tuple(bounds), status, posterior=posterior)
+    return PosteriorResult(posterior.expected, last, bounds, status, history=history, posterior=posterior)
 
 
 def best_run(
@@ -130,9 +135,19 @@ def best_run(
     began = perf_counter()
     best: PosteriorResult | None = None
     for number, start in enumerate(starts):
+        swept = rows.swept
         try:
+            made = start()
             found = run(
-                rows, start(), settings, team, restart=number, began=began, callback=callback, previous=previous
+                rows,
+                made,
+                settings,
+                team,
+                restart=number,
+                began=began,
+                callback=callback,
+                previous=previous,
+                passed=rows.swept - swept,
             )
         except PosteriorInterrupted as stop:
             raise PosteriorInterrupted(_better(best, stop.result)) from None

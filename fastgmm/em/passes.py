@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
+
+import numpy as np
 
 from fastgmm.bounded_task import BoundedState, BoundedTask, Step, transport
+from fastgmm.em.joint import expected_joint
 from fastgmm.errors import DataError
 from fastgmm.expectation_task import SKIP_BELOW
+from fastgmm.labelling_task import LabellingTask
+from fastgmm.packed import packed_for_scoring
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows, Trust
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import Team
 
 ALGORITHMS = ("auto", "dense", "bounded")
+ASSIGNMENTS = ("soft", "hard", "stochastic")
 
 FEWEST_FEATURES, FEWEST_FEATURES_AUTO = 9, 16
 """Below 9 features a density costs no more than its bound; below 16 `auto` does not try."""
@@ -125,6 +132,34 @@ class AutoPasses(AbstractPasses):
         return statistics
 
 
+class LabellingPasses(AbstractPasses):
+    """Each row to one component, with all its weight: the most probable one, or one drawn by its responsibilities.
+
+    The log-likelihood of hard assignments is Σ_i w_i max_k log π_k N(x_i | μ_k, Σ_k), the classification
+    log-likelihood, which such steps raise; of draws it is the mixture's. All is computed in float64: the first is a
+    difference of sums.
+    """
+
+    def __init__(self, rows: AbstractRows, team: Team, moments: str, seed: int | None) -> None:
+        self._rows, self._team, self._moments, self._seed = rows, team, moments, seed
+        self._number = 0
+
+    def expectation(self, parameters: Parameters) -> SufficientStatistics:
+        """Label and sum up all rows in one sweep."""
+        rows, self._number = self._rows, self._number + 1
+        inner = rows.task(parameters, self._moments, Trust(narrow=False, pooled=False))
+        mixture = packed_for_scoring(rows.frame, parameters)
+        if self._seed is None:
+            task = LabellingTask(inner, mixture)
+            statistics = task.statistics(rows.sweep(task, self._team), rows.weight)
+            log_likelihood = expected_joint(statistics, parameters) + statistics.weight * rows.frame.log_volume
+        else:
+            task = LabellingTask(inner, mixture, (self._seed, self._number), np.empty(rows.n_rows))
+            statistics = task.statistics(rows.sweep(task, self._team), rows.weight)
+            log_likelihood = float(task.log_likelihoods.sum()) + statistics.weight * mixture.offset
+        return replace(statistics, log_likelihood=log_likelihood).reduced(self._moments)
+
+
 def passes(
     algorithm: str,
     rows: AbstractRows,
@@ -132,14 +167,20 @@ def passes(
     team: Team,
     skip_below: float = SKIP_BELOW,
     moments: str = "full",
+    assignment: str = "soft",
+    seed: int = 0,
 ) -> AbstractPasses:
     """Return the passes for a run, whose statistics have second moments of the form `moments`.
+
+    `seed` is of the draws of stochastic assignments.
 
     Raises
     ------
     DataError
         If bounds are asked for where there are too few features for them, or a density costs no more than its bound.
     """
+    if assignment != "soft":
+        return LabellingPasses(rows, team, moments, seed if assignment == "stochastic" else None)
     n, d = rows.n_rows, rows.n_features
     if algorithm == "bounded" and moments != "full":
         raise DataError(

@@ -67,6 +67,8 @@ def progressive(
         max_iter=SHORT,
         tol=TOLERANCE * settings.tol,
         on_degenerate="raise",
+        assignment="soft",
+        convergence="change",
     )
     try:
         found = [result for _ in range(STARTS) if (result := _run(sample, n_components, short, rng, team))]

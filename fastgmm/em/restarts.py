@@ -30,6 +30,7 @@ def best_run(
     began = perf_counter()
     best: RunResult | None = None
     for number, start in enumerate(starts):
+        swept = rows.swept
         try:
             made = start()
             if started is not None:
@@ -44,6 +45,7 @@ def best_run(
                 previous=previous,
                 callback=callback,
                 degenerate=made.degenerate,
+                passed=rows.swept - swept,
             )
         except Interrupted as stop:
             raise Interrupted(_better(best, stop.result)) from None

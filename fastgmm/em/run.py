@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.callbacks import Callback, Iteration
-from fastgmm.em.convergence import Status, converged
-from fastgmm.em.degeneracy import Degeneracy, Repairs
-from fastgmm.em.passes import passes
+from fastgmm.em.convergence import Status, convergence_test
+from fastgmm.em.degeneracy import Degeneracy
+from fastgmm.em.history import History
+from fastgmm.em.walk import MStep, Walk
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.models import MODELS, maximise
 from fastgmm.models.prior import Prior
@@ -43,6 +44,14 @@ class Settings:
     equal_weights: bool = False
     on_degenerate: str = "raise"
     """What a collapse leads to, see `em.degeneracy.POLICIES`."""
+    acceleration: str | None = None
+    """One of `em.acceleration.ACCELERATIONS`."""
+    assignment: str = "soft"
+    """One of `em.passes.ASSIGNMENTS`."""
+    convergence: str = "change"
+    """One of `em.convergence.CONVERGENCE`."""
+    seed: int = 0
+    """Below 2³¹: of the draws, where labels are drawn."""
 
     @property
     def moments(self) -> str:
@@ -87,6 +96,7 @@ class RunResult:
     status: Status
     degenerate: tuple[Degeneracy, ...] = ()
     """Components that collapsed, and what was done."""
+    history: History = field(default_factory=History)
 
     @property
     def n_iter(self) -> int:
@@ -100,35 +110,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, result: RunResult) -> None:
         super().__init__("interrupted")
         self.result = result
-
-
-class MStep:
-    """The M-steps of one run, under its policy for components that collapse."""
-
-    def __init__(self, settings: Settings, before: tuple[Degeneracy, ...] = ()) -> None:
-        self._settings = settings
-        policy = settings.on_degenerate
-        self._repairs = None if policy == "raise" else Repairs(policy, settings.model, before)
-        self.restarts = False
-        """Whether the last step changed the components, so that what was known of the old ones is void."""
-        self.degenerate: tuple[Degeneracy, ...] = ()
-        """What the last step did."""
-
-    def take(self, statistics: SufficientStatistics, before: Parameters | None, iteration: int) -> Parameters:
-        """Return the next parameters; `DegenerateComponentError` if a covariance is not positive definite."""
-        if self._repairs is None:
-            found = self._settings.maximise(statistics, before)
-        else:
-
-            def step(part: SufficientStatistics, more: Floats | float, whole: bool) -> Parameters:
-                return self._settings.maximise(part, before if whole else None, more)
-
-            found, self.restarts = self._repairs.maximise(statistics, step, iteration)
-            self.degenerate = self._repairs.found
-            if self._settings.equal_weights:  # those of a pair that shares a weight are not
-                found = replace(found, weights=np.full(found.n_components, 1 / found.n_components))
-        found.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
-        return found
 
 
 def first(statistics: SufficientStatistics, settings: Settings) -> Start:
@@ -148,8 +129,11 @@ def run(
     previous: float = -math.inf,
     callback: Callback | None = None,
     degenerate: tuple[Degeneracy, ...] = (),
+    passed: int = 0,
 ) -> RunResult:
     """Iterate EM from `start`; `previous` is the objective before it, if known (a warm start).
+
+    `passed` are passes that were spent on the start.
 
     Raises
     ------
@@ -158,34 +142,36 @@ def run(
     Interrupted
         On Ctrl-C, once an iteration is complete.
     """
-    parameters, bounds, status, m_step = start, list[float](), Status.MAX_ITER, MStep(settings, degenerate)
-    steps = passes(settings.algorithm, rows, start.n_components, team, settings.skip_below, settings.moments)
+    walk, history = Walk(rows, start, settings, team, degenerate, restart), History()
+    swept = rows.swept - passed
+    chain = settings.assignment == "stochastic"  # which never rests
+    test = convergence_test(settings.convergence, 0.0 if chain else settings.tol, previous)
+    status = Status.DRAWN if chain else Status.MAX_ITER
     try:
-        while len(bounds) < settings.max_iter:
-            statistics = steps.expectation(parameters)
-            updated = m_step.take(statistics, parameters, len(bounds) + 1)
-            bound = settings.objective(statistics, parameters)
-            change = bound - previous
-            parameters, previous = updated, bound
-            bounds.append(bound)
-            degenerate += m_step.degenerate
+        for _ in range(settings.max_iter):
+            if not walk.step(len(history) + 1):
+                continue  # a proposal was refused: nothing but a pass is spent
+            bound, change = walk.bound, test.change(walk.bound)
+            degenerate += walk.degenerate
             seconds = perf_counter() - began
+            history.add(bound, seconds, rows.swept - swept, walk.evaluated)
             done = Iteration(
-                restart, len(bounds), bound, change, seconds, parameters, steps.evaluated, m_step.degenerate
+                restart, len(history), bound, change, seconds, walk.updated, walk.evaluated, walk.degenerate
             )
             if callback is not None and callback(done) is True:
                 status = Status.STOPPED
                 break
-            if m_step.restarts:
-                steps = passes(
-                    settings.algorithm, rows, parameters.n_components, team, settings.skip_below, settings.moments
-                )
-            elif converged(change, settings.tol):
+            if test.rests(bound, walk.jumped) and not walk.restarted:
                 status = Status.CONVERGED
                 break
+            walk.go_on(plain=test.doubts)
     except KeyboardInterrupt:
-        if not bounds:
+        if not len(history):
             raise
-        result = RunResult(parameters, bounds[-1], tuple(bounds), Status.INTERRUPTED, degenerate)
-        raise Interrupted(result) from None
-    return RunResult(parameters, bounds[-1] if bounds else -math.inf, tuple(bounds), status, degenerate)
+        raise Interrupted(_result(walk, history, Status.INTERRUPTED, degenerate)) from None
+    return _result(walk, history, status, degenerate)
+
+
+def _result(walk: Walk, history: History, status: Status, degenerate: tuple[Degeneracy, ...]) -> RunResult:
+    parameters, bound = walk.found
+    return RunResult(parameters, bound, tuple(history.lower_bound), status, degenerate, history)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastgmm.em.acceleration import ACCELERATIONS
+from fastgmm.em.convergence import CONVERGENCE
 from fastgmm.em.degeneracy import POLICIES
-from fastgmm.em.passes import ALGORITHMS
+from fastgmm.em.passes import ALGORITHMS, ASSIGNMENTS
 from fastgmm.em.search import STRATEGIES, parsed
 from fastgmm.errors import ParameterError
 from fastgmm.initialise import METHODS
@@ -56,6 +58,11 @@ def check_parameters(estimator: Any) -> None:
     check_number(estimator.reg_covar_relative, "reg_covar_relative", owner, float, 0)
     if estimator.search is not None:
         check_choice(estimator.search, "search", owner, tuple(STRATEGIES))
+        if estimator.assignment != "soft":
+            raise ParameterError(
+                f"search={estimator.search!r} compares likelihoods, and needs assignment='soft'. Got "
+                f"{estimator.assignment!r} instead."
+            )
     parsed(estimator.search_budget)
     prior = estimator.prior
     if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "mclust")):
@@ -63,5 +70,27 @@ def check_parameters(estimator: Any) -> None:
             f"The 'prior' parameter of {owner} must be None, 'mclust' or an instance of 'fastgmm.models.Prior'. "
             f"Got {prior!r} instead."
         )
+    check_steps(estimator)
     if estimator.equal_weights and estimator.weights_init is not None:
         raise ParameterError("weights_init has no effect where equal_weights=True; give one of them.")
+
+
+def check_steps(estimator: Any) -> None:
+    """Refuse what `acceleration`, `assignment` and `convergence` do not take, alone and together."""
+    owner = type(estimator).__name__
+    if estimator.acceleration is not None:
+        check_choice(estimator.acceleration, "acceleration", owner, ACCELERATIONS)
+    check_choice(estimator.assignment, "assignment", owner, ASSIGNMENTS)
+    check_choice(estimator.convergence, "convergence", owner, tuple(CONVERGENCE))
+    if estimator.assignment == "soft":
+        return
+    if estimator.acceleration is not None:
+        raise ParameterError(
+            f"acceleration={estimator.acceleration!r} extrapolates smooth steps, but those of "
+            f"assignment={estimator.assignment!r} jump with the labels. Use acceleration=None or assignment='soft'."
+        )
+    if estimator.algorithm == "bounded":
+        raise ParameterError(
+            f"algorithm='bounded' rules out small responsibilities, but assignment={estimator.assignment!r} has none. "
+            "Use algorithm='auto'."
+        )

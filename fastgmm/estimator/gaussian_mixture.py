@@ -84,6 +84,17 @@ class GaussianMixture(AbstractMixtureEstimator):
     reg_covar_relative : float, default=0.0
         Beyond scikit-learn. This share of each feature's variance over all rows is added to the variances (of the mean
         variance, where the model has one scale for all features): a `reg_covar` that does not depend on the unit.
+    acceleration : {None, "squarem", "anderson"}, default=None
+        Beyond scikit-learn. Take passes farther ahead than EM goes, and go back to its own step wherever one sees a
+        lower likelihood: fewer passes to the optimum, the more so the slower EM is. "squarem" is the surer one. A run
+        converges by a step of EM's own; `max_iter` counts refused passes too.
+    assignment : {"soft", "hard", "stochastic"}, default="soft"
+        Beyond scikit-learn. How a row counts for components: by its responsibilities (EM); all for the most probable
+        one (classification EM: k-means is the case of "EII" and equal weights); or for one drawn by them (stochastic
+        EM, which makes `max_iter` draws and keeps the mixture of the highest likelihood that it saw). With "hard",
+        ``lower_bound_`` is the mean classification log-likelihood, the largest log π_k N(x | μ_k, Σ_k) of each row.
+    convergence : {"change", "aitken"}, default="change"
+        Beyond scikit-learn. What is to be below `tol`: the last change, or Aitken's estimate of all changes to come.
     search : {None, "short-runs", "split-merge", "annealing", "auto"}, default=None
         Beyond scikit-learn. Look for a better optimum than the one that the start leads to, and begin there: many short
         runs from varied starts, rounds of splits and merges, deterministic annealing, or what suits. The result's
@@ -103,6 +114,10 @@ class GaussianMixture(AbstractMixtureEstimator):
     n_iter_ : int
     lower_bound_, lower_bounds_ : float and list of float
         Mean log-likelihoods (with a prior, penalised ones) that the expectation steps of the best run saw.
+    history_ : dict of arrays
+        Beyond scikit-learn. One entry for each iteration of the best run: ``lower_bound``; ``seconds`` since the fit
+        began; ``passes`` over all rows so far, with those of its start and refused ones (not those over samples);
+        ``evaluated``, the share of the pairs of rows and components that was computed.
     degenerate_ : list of em.degeneracy.Degeneracy
         Beyond scikit-learn: iteration (0: the start), component and action of each collapse in the best run.
     mixture_ : Mixture
@@ -117,6 +132,10 @@ class GaussianMixture(AbstractMixtureEstimator):
     Dempster, Laird and Rubin (1977), Maximum likelihood from incomplete data via the EM algorithm. JRSS B 39, 1–38.
     Celeux and Govaert (1995), Gaussian parsimonious clustering models. Pattern Recognition 28, 781–793.
     Fraley and Raftery (2007), Bayesian regularization for normal mixture estimation. J. Classification 24, 155–181.
+    Celeux and Govaert (1992), A classification EM algorithm for clustering and two stochastic versions. Computational
+    Statistics and Data Analysis 14, 315–332.
+    Varadhan and Roland (2008), Simple and globally convergent methods for accelerating the convergence of any EM
+    algorithm. Scandinavian J. of Statistics 35, 335–353.
 
     Examples
     --------
@@ -154,6 +173,9 @@ class GaussianMixture(AbstractMixtureEstimator):
         weight_type: str = "frequency",
         on_degenerate: str = "raise",
         reg_covar_relative: float = 0.0,
+        acceleration: str | None = None,
+        assignment: str = "soft",
+        convergence: str = "change",
         search: str | None = None,
         search_budget: float | str = PASSES,
     ) -> None:
@@ -180,6 +202,9 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.weight_type = weight_type
         self.on_degenerate = on_degenerate
         self.reg_covar_relative = reg_covar_relative
+        self.acceleration = acceleration
+        self.assignment = assignment
+        self.convergence = convergence
         self.search = search
         self.search_budget = search_budget
 
@@ -287,6 +312,7 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.lower_bound
         self.lower_bounds_ = list(result.lower_bounds)
+        self.history_ = result.history.arrays()
         self.degenerate_ = list(result.degenerate)
         self.n_features_in_ = rows.n_features
         features.remember(self, names)

@@ -40,6 +40,9 @@ def settings_of(estimator: GaussianMixture, model: str, rows: AbstractRows, work
             prior = _mclust(mean, covariance, rows, estimator.n_components)
     if prior is not None:
         prior = _entering(prior, rows)
+    seed = 0
+    if estimator.assignment == "stochastic":
+        seed = int(random_state(estimator.random_state, type(estimator).__name__).randint(1 << 31))
     return Settings(
         estimator.tol,
         estimator.max_iter,
@@ -50,6 +53,10 @@ def settings_of(estimator: GaussianMixture, model: str, rows: AbstractRows, work
         prior,
         bool(estimator.equal_weights),
         estimator.on_degenerate,
+        estimator.acceleration,
+        estimator.assignment,
+        estimator.convergence,
+        seed,
     )
 
 

@@ -59,6 +59,8 @@ class AbstractRows(ABC):
     _whole: tuple[Frame, SufficientStatistics] | None = None
     ordinary: bool = True
     """Whether weights are none or of a size that float32 holds with its square."""
+    swept: int = 0
+    """Sweeps over all rows so far."""
 
     @abstractmethod
     def spans(self, block: int, blocks: int) -> Iterator[Span]:
@@ -70,6 +72,7 @@ class AbstractRows(ABC):
 
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
         """Sum a task over all rows."""
+        self.swept += 1
         return sweep(self.spans(task.block, task.blocks_per_span), self.n_rows, task, team)
 
     def expectation(

@@ -60,6 +60,8 @@ def test_shared_parameters_have_the_same_names_order_and_defaults():
         "skip_below": 2.0**-53,
         "equal_weights": False,
         "weight_type": "frequency",
+        "assignment": "soft",
+        "convergence": "change",
         "on_degenerate": "raise",
         "reg_covar_relative": 0.0,
         "search_budget": 60.0,

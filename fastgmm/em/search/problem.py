@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,6 @@ from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
 
 COARSE = 1e-4
-
-FASTER: dict[str, Any] = {"acceleration": "squarem"} if hasattr(Settings, "acceleration") else {}
 
 HOPELESS = 4
 """Iterations after which a run that heads for less than is known may be given up."""
@@ -68,7 +65,14 @@ class Problem:
         `floor` less the tolerance.
         """
         tol = self.settings.tol if tol is None else tol
-        settings = replace(self.settings, max_iter=iterations, tol=tol, on_degenerate="raise", **FASTER)
+        settings = replace(
+            self.settings,
+            max_iter=iterations,
+            tol=tol,
+            on_degenerate="raise",
+            acceleration="squarem",
+            convergence="change",
+        )
         if iterations < 1 or self.budget.spent >= share:
             return Candidate(start)
         stop = self._stop(floor - tol, share)
