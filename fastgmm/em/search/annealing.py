@@ -38,17 +38,20 @@ def annealing(problem: Problem, best: Candidate, share: float = 1.0) -> Candidat
     """Return the best of a mixture and of what it, and then other starts, anneal to."""
     if problem.n_components < 2:
         return best
-    starts: Starts | None = None
-    start = best.parameters
+    best = anneal(problem, best, share)
+    starts = Starts(problem)
     while problem.budget.spent < share:
-        cooled = _cooled(problem, start, share)
-        if cooled is not None:
-            found = problem.climb(cooled, LAST, floor=best.bound, share=share)
-            if found is not None and problem.sound(found) and found.bound > best.bound:
-                best = found
-        starts = starts or Starts(problem)
-        start = starts.draw()
+        best = anneal(problem, best, share, starts.draw())
     return best
+
+
+def anneal(problem: Problem, best: Candidate, share: float, start: Parameters | None = None) -> Candidate:
+    """Return the best of a mixture and of what a start, or it itself, anneals to."""
+    cooled = _cooled(problem, best.parameters if start is None else start, share)
+    if cooled is None:
+        return best
+    found = problem.climb(cooled, LAST, floor=best.bound, share=share)
+    return found if found is not None and problem.sound(found) and found.bound > best.bound else best
 
 
 def _cooled(problem: Problem, parameters: Parameters, share: float) -> Parameters | None:

@@ -10,6 +10,7 @@ import numpy as np
 from fastgmm.em.progressive import is_worth, sample_size
 from fastgmm.em.run import Interrupted, Settings, Start, run
 from fastgmm.em.search.annealing import annealing
+from fastgmm.em.search.auto import auto
 from fastgmm.em.search.budget import Budget
 from fastgmm.em.search.guard import Guard
 from fastgmm.em.search.meter import CountedRows, Meter
@@ -22,16 +23,8 @@ from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
 from fastgmm.threads import Team
 
-SEARCHED, POLISHED = 0.85, 100
+SEARCHED, ENDED, POLISHED = 0.92, 0.96, 100
 """Share of the budget after which the best mixture is run to its end, and iterations of that at most."""
-
-
-def auto(problem: Problem, best: Candidate, share: float = 1.0) -> Candidate:
-    """Split and merge for as long as that helps; what is left goes into short runs, and moves from what they find."""
-    while problem.budget.spent < share and problem.n_components > 1:
-        best = split_merge(problem, best, share)
-        best = short_runs(problem, best, share)
-    return best
 
 
 Strategy = Callable[[Problem, Candidate, float], Candidate]
@@ -102,7 +95,7 @@ def _found(problem: Problem, plain: Candidate, strategy: Strategy) -> Candidate:
                 found = problem.climb(there.parameters, POLISHED, floor=plain.bound)
                 if found is not None and problem.sound(found) and found.bound > best.bound:
                     best = found
-    last = problem.climb(best.parameters, POLISHED, tol=problem.tolerance)
+    last = problem.climb(best.parameters, POLISHED, tol=problem.tolerance, share=ENDED)
     if last is not None and problem.sound(last) and last.bound > best.bound:
         best = last
     return best

@@ -31,14 +31,14 @@ PATIENCE = 2
 """Rounds without a better mixture that end the search: each draws its directions anew."""
 
 
-def split_merge(problem: Problem, best: Candidate, share: float = 1.0) -> Candidate:
+def split_merge(problem: Problem, best: Candidate, share: float = 1.0, patience: int = PATIENCE) -> Candidate:
     """Improve a mixture by rounds of moves until none helps or a share of the budget is spent."""
     if problem.n_components < 2:
         return best
     X, weights = problem.rows.take(np.arange(problem.rows.n_rows))
     weights = weights if weights.size else np.ones(len(X))
     waited = 0
-    while problem.budget.spent < share and waited < PATIENCE:
+    while problem.budget.spent < share and waited < patience:
         moves = found_moves(View.of(problem, best.parameters, X, weights))
         better = _better(problem, best, moves, share)
         waited = 0 if better is not best else waited + 1
