@@ -96,7 +96,7 @@ APART = _named(
 
 OVERLAPPING = _named(
     *(
-        _synthetic(f"overlap-d{d}k{k}-{separation:g}", 5_000, d, k, separation)
+        synthetic(f"overlap-d{d}k{k}-{separation:g}", 5_000, d, k, separation)
         for d, k in ((2, 3), (4, 4), (8, 6))
         for separation in (0.7, 1.0, 1.5, 2.0, 4.0)
     ),

@@ -24,6 +24,7 @@ _HOMES = {
     "Parameters": "fastgmm.parameters",
     "SufficientStatistics": "fastgmm.statistics",
     "expectation": "fastgmm.backend",
+    "gradient": "fastgmm.gradients",
     "maximise": "fastgmm.models",
     "load": "fastgmm.storage",
     "save": "fastgmm.storage",
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from fastgmm.backend import expectation as expectation
     from fastgmm.bayesian_estimator import BayesianGaussianMixture as BayesianGaussianMixture
     from fastgmm.estimator import GaussianMixture as GaussianMixture
+    from fastgmm.gradients import gradient as gradient
     from fastgmm.mixture import Mixture as Mixture
     from fastgmm.models import maximise as maximise
     from fastgmm.parameters import Parameters as Parameters

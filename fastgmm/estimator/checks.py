@@ -8,6 +8,7 @@ from fastgmm.em.acceleration import ACCELERATIONS
 from fastgmm.em.convergence import CONVERGENCE
 from fastgmm.em.degeneracy import POLICIES
 from fastgmm.em.passes import ALGORITHMS, ASSIGNMENTS
+from fastgmm.em.search import STRATEGIES, parsed
 from fastgmm.errors import ParameterError
 from fastgmm.initialise import METHODS
 from fastgmm.models import FAMILIES, MODELS
@@ -62,6 +63,14 @@ def check_parameters(estimator: Any) -> None:
                 f"The 'forgetting' parameter of {owner} must be None or a float in the range (0, 1]. Got "
                 f"{estimator.forgetting!r} instead."
             )
+    if estimator.search is not None:
+        check_choice(estimator.search, "search", owner, tuple(STRATEGIES))
+        if estimator.assignment != "soft":
+            raise ParameterError(
+                f"search={estimator.search!r} compares likelihoods, and needs assignment='soft'. Got "
+                f"{estimator.assignment!r} instead."
+            )
+    parsed(estimator.search_budget)
     prior = estimator.prior
     if not (prior is None or isinstance(prior, Prior) or (isinstance(prior, str) and prior == "mclust")):
         raise ParameterError(

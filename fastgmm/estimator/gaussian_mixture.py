@@ -16,6 +16,7 @@ from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.em.search import PASSES
 from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
 from fastgmm.estimator import advice, online
@@ -103,6 +104,15 @@ class GaussianMixture(AbstractMixtureEstimator):
         Beyond scikit-learn. What share of the past each `partial_fit` forgets, so that the fit follows a stream that
         drifts: it rests on the last 1 / `forgetting` batches. Default: nothing is forgotten for ever, the more batches
         came, the less one counts.
+    search : {None, "short-runs", "split-merge", "annealing", "auto"}, default=None
+        Beyond scikit-learn. Look for a better optimum than the one that the start leads to, and begin there: many short
+        runs from varied starts, rounds of splits and merges, deterministic annealing, or what suits. The result's
+        `lower_bound_` is never below that of the same fit without a search, except for `tol`; components that collapse
+        onto few rows are no better optima. ``n_iter_`` and ``lower_bounds_`` are of the last run.
+    search_budget : float or str, default=60
+        Beyond scikit-learn. What a search may spend: passes over all rows (a pass over n of N rows with k of K
+        components counts n k / N K), the plain fit's included; or seconds, as "2.5s". The plain fit, and the run from
+        what the search found, are completed whatever they cost.
 
     Attributes
     ----------
@@ -176,6 +186,8 @@ class GaussianMixture(AbstractMixtureEstimator):
         assignment: str = "soft",
         convergence: str = "change",
         forgetting: float | None = None,
+        search: str | None = None,
+        search_budget: float | str = PASSES,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -203,6 +215,8 @@ class GaussianMixture(AbstractMixtureEstimator):
         self.acceleration = acceleration
         self.assignment = assignment
         self.convergence = convergence
+        self.search = search
+        self.search_budget = search_budget
         self.forgetting = forgetting
 
     _stream: online.Stream | None = None

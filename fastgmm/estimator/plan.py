@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.em.progressive import is_worth, progressive
 from fastgmm.em.run import Settings, Start, first
+from fastgmm.em.search import Search, parsed, searched
 from fastgmm.errors import DataError
 from fastgmm.initialise import start
 from fastgmm.initialise.given import GivenStart
@@ -95,7 +96,7 @@ def starts_of(
     if not given.empty and settings.on_degenerate != "raise":  # what was given belongs to all K components
         early = replace(settings, on_degenerate="regularise")
 
-    def make() -> Start:
+    def make(rows: AbstractRows = rows) -> Start:
         if given.complete:
             return Start(given.over(None, rows.frame))
         if estimator.init_params == "kmeans" and is_worth(rows, k):
@@ -105,4 +106,8 @@ def starts_of(
         made = first(start(rows, k, estimator.init_params, rng, workers, moments=settings.moments), early)
         return replace(made, parameters=given.over(made.parameters, rows.frame))
 
-    return [make] * estimator.n_init
+    strategy = getattr(estimator, "search", None)  # variational Bayes has none
+    if strategy is None:
+        return [make] * estimator.n_init
+    wanted = Search(strategy, *parsed(estimator.search_budget))
+    return [lambda: searched(rows, make, wanted, settings, workers, rng, k)] * estimator.n_init

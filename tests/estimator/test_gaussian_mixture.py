@@ -64,6 +64,7 @@ def test_shared_parameters_have_the_same_names_order_and_defaults():
         "convergence": "change",
         "on_degenerate": "raise",
         "reg_covar_relative": 0.0,
+        "search_budget": 60.0,
     }
 
 
