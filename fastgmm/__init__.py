@@ -28,6 +28,7 @@ _HOMES = {
     "maximise": "fastgmm.models",
     "load": "fastgmm.storage",
     "save": "fastgmm.storage",
+    "select": "fastgmm.selection",
 }
 _MODULES = ("datasets", "errors", "plotting", "rows")
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from fastgmm.mixture import Mixture as Mixture
     from fastgmm.models import maximise as maximise
     from fastgmm.parameters import Parameters as Parameters
+    from fastgmm.selection import select as select
     from fastgmm.statistics import SufficientStatistics as SufficientStatistics
     from fastgmm.storage import load as load
     from fastgmm.storage import save as save

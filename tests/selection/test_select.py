@@ -1,0 +1,179 @@
+"""Selection: the table, the best, what is refused, and that it finds what is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import problems
+import pytest
+
+import fastgmm
+from fastgmm.models import MODELS
+
+X = fastgmm.datasets.load_faithful()
+KNOWN = json.loads((Path(__file__).parent / "faithful-bic.json").read_text())["bic"]
+
+MCLUST = {
+    ("EII", 9): 2953.359, ("VII", 4): 3242.826, ("EEI", 3): 2323.014, ("VEI", 2): 2350.607, ("EVI", 3): 2332.205,
+    ("VVI", 2): 2346.065, ("EEE", 3): 2314.316, ("VEE", 2): 2322.972, ("EVE", 2): 2324.273, ("VVE", 2): 2320.433,
+    ("EEV", 3): 2325.322, ("VEV", 2): 2325.416, ("EVV", 2): 2327.598, ("VVV", 2): 2322.192,
+}  # fmt: skip
+"""mclust 6.0.0's BIC of faithful, with our sign; its starts are hierarchical, its tolerance 1e-5."""
+
+
+@pytest.fixture(scope="module")
+def found():
+    return fastgmm.select(X, range(1, 4), random_state=0)
+
+
+def test_mclusts_choice_is_ours(found):
+    assert (found.best_model, found.best_n_components) == ("EEE", 3)
+    assert found.top(1) == [("EEE", 3, pytest.approx(2314.2957, abs=1e-3))]
+
+
+def test_no_candidate_is_worse_than_the_best_known(found):
+    for i, model in enumerate(found.models):
+        for j, k in enumerate(found.n_components):
+            assert found.criteria[i, j] <= -KNOWN[model][str(k)] + 0.2, (model, k)
+
+
+def test_no_candidate_is_worse_than_mclusts(found):
+    for (model, k), value in MCLUST.items():
+        if k <= 3:
+            assert found.criteria[found.models.index(model), k - 1] <= value + 0.002
+
+
+def test_what_is_known_is_no_worse_than_mclusts():
+    for (model, k), value in MCLUST.items():
+        assert -KNOWN[model][str(k)] <= value + 0.002
+
+
+def test_the_best_is_a_fitted_estimator_of_that_value(found):
+    assert found.best.converged_
+    assert found.best.covariance_type == "EEE"
+    assert found.best.bic(X) == pytest.approx(found.criteria[found.models.index("EEE"), 2], abs=1e-3)
+    assert found.best.predict(X).shape == (272,)
+
+
+@pytest.mark.parametrize("criterion", ["bic", "aic", "icl"])
+def test_criteria_are_those_of_the_mixtures(criterion):
+    found = fastgmm.select(X, [2, 1, 2], ["EEE", "full"], criterion, random_state=0)
+    assert found.n_components == (1, 2)
+    assert found.models == ("EEE", "VVV")
+    for i, model in enumerate(found.models):
+        for j, k in enumerate(found.n_components):
+            expected = getattr(found.mixtures[model, k], criterion)(X)
+            assert found.criteria[i, j] == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(found.bic[1, 1], found.mixtures["VVV", 2].bic(X))
+    np.testing.assert_allclose(found.aic[1, 1], found.mixtures["VVV", 2].aic(X))
+
+
+def test_equal_likelihoods_go_to_fewer_parameters():
+    assert fastgmm.select(X, 1, ["VVV", "EEE"], random_state=0).best_model == "VVV"  # equal for one component
+    assert fastgmm.select(X, 1, random_state=0).criteria.shape == (14, 1)
+
+
+def test_weights_are_repeated_rows():
+    rows, weights = X[:60], np.tile([1.0, 2.0], 30)
+    repeated = np.repeat(rows, weights.astype(int), axis=0)
+    a = fastgmm.select(rows, [1, 2], ["EEE", "VII"], sample_weight=weights, random_state=0)
+    b = fastgmm.select(repeated, [1, 2], ["EEE", "VII"], random_state=0)
+    np.testing.assert_allclose(a.criteria, b.criteria, atol=1e-3)
+    assert a.n_rows == b.n_rows == 90
+
+
+def test_a_unit_does_not_matter():
+    shifted = X * [1000.0, 0.01] + [1e6, 3.0]
+    models = ["EEE", "VVV", "VVI"]
+    a, b = (fastgmm.select(rows, [2, 3], models, random_state=0).log_likelihoods for rows in (X, shifted))
+    np.testing.assert_allclose(a - b, 272 * np.log(10.0), atol=0.02)
+
+
+def test_the_same_seed_chooses_the_same():
+    a, b = (fastgmm.select(X, [3, 4], ["VEV", "EVE"], random_state=5).criteria for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_prior_admits_what_the_likelihood_does_not():
+    found = fastgmm.select(X, [1, 2], ["VVV"], prior="mclust", random_state=0)
+    gm = fastgmm.GaussianMixture(2, prior="mclust", reg_covar=0.0, tol=1e-10, max_iter=2000, random_state=0).fit(X)
+    assert found.criteria[0, 1] == pytest.approx(gm.bic(X), abs=1e-3)
+
+
+def test_one_feature_has_two_models():
+    found = fastgmm.select(X[:, 1:], [1, 2], random_state=0)
+    assert found.models == ("EII", "VII")
+    assert found.best_n_components == 2
+
+
+def test_many_rows_are_sought_on_a_sample_and_fitted_whole():
+    rows = problems.drawn(problems.mixture(3, 2, seed=2), 6000)
+    found = fastgmm.select(rows, [1, 2, 3], ["VVV"], random_state=0)
+    truth = fastgmm.Mixture(problems.parameters(problems.mixture(3, 2, seed=2)))
+    assert found.log_likelihoods[0, 2] >= 6000 * truth.score(rows)
+
+
+def test_the_reason_for_a_gap_is_kept():
+    rows = np.repeat([[0.0, 0.0], [1.0, 3.0], [5.0, 1.0]], 5, axis=0) + np.tile(
+        [[0.0], [0.1], [0.2], [0.3], [0.4]], (3, 1)
+    )
+    found = fastgmm.select(rows, [1, 3], ["VVV", "EII"], random_state=0)
+    assert np.isnan(found.criteria[0, 1])
+    assert "few rows" in found.reasons["VVV", 3]
+    assert "1 without a fit" in repr(found)
+
+
+def test_no_candidate_at_all_is_an_error():
+    with pytest.raises(ValueError, match="no candidate could be fitted"):
+        fastgmm.select(np.repeat([[0.0, 1.0], [1.0, 0.0]], 5, axis=0), [2], ["VVV"], random_state=0)
+
+
+def test_a_quick_selection_is_one_too():
+    found = fastgmm.select(X, [1, 2], ["EEE", "VVV"], search=None, random_state=0)
+    assert found.criteria[1, 1] == pytest.approx(2322.1917, abs=1e-3)
+
+
+def test_it_prints_as_a_table(found):
+    lines = str(found).splitlines()
+    assert lines[0].split() == ["K", *MODELS]
+    assert len(lines) == 5
+    assert "2314.30*" in lines[3]
+    html = found._repr_html_()
+    assert html.count("<tr>") == 4
+    assert "<b>2314.30</b>" in html
+
+
+def test_a_data_frame_has_the_best_first(found):
+    pytest.importorskip("pandas")
+    table = found.to_pandas()
+    assert len(table) == 42
+    assert tuple(table.loc[0, ["model", "n_components"]]) == ("EEE", 3)
+    assert table["bic"].is_monotonic_increasing
+
+
+def test_a_picture_has_a_line_for_each_model(found):
+    pytest.importorskip("matplotlib")
+    ax = found.plot()
+    assert [line.get_label() for line in ax.lines][:14] == list(MODELS)
+    np.testing.assert_allclose(ax.lines[6].get_ydata(), found.criteria[6])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"criterion": "dic"}, "'criterion' parameter of select"),
+        ({"search": "long"}, "'search' parameter of select"),
+        ({"n_components": []}, "holds no number"),
+        ({"n_components": [0]}, "'n_components' parameter"),
+        ({"n_components": 273}, "n_samples >= n_components"),
+        ({"models": "VVX"}, "model must be one of"),
+        ({"models": []}, "holds no name"),
+        ({"prior": "other"}, "'prior' parameter of select"),
+        ({"min_rows": -1}, "'min_rows' parameter"),
+    ],
+)
+def test_what_cannot_be_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        fastgmm.select(X, **arguments)
