@@ -39,6 +39,7 @@ def parquet(paths: Paths, *, columns: Sequence[str] | None = None, weight: str |
     ImportError
         If pyarrow is not installed.
     """
+    pyarrow()
     return ParquetSource(files_of(paths), columns, weight)
 
 

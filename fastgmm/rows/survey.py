@@ -44,7 +44,8 @@ class Surveyor:
         self._low, self._high = np.full(d, np.inf), np.full(d, -np.inf)
         self._rows, self._sums = 0, list[float]()
         self._positive, self._least, self._greatest = 0, math.inf, 0.0
-        self._held: list[tuple[NDArray[Any], Floats]] | None = []
+        known_bytes = (source.n_rows or 0) * d * source.dtype.itemsize
+        self._held: list[tuple[NDArray[Any], Floats]] | None = [] if known_bytes <= hold else None
 
     def see(self, X: NDArray[Any], weights: Floats) -> None:
         """Look at the next rows: a multiple of `WEIGHTS_RUN` of them, but at the end."""
@@ -53,9 +54,10 @@ class Surveyor:
             self._weights(weights)
         self._rows += len(X)
         if self._held is not None:
-            self._held.append((X.copy(), weights.copy()))
             if self._rows * X[:1].nbytes > self._hold:
                 self._held = None
+            else:
+                self._held.append((X.copy(), weights.copy()))
 
     def _extremes(self, X: NDArray[Any]) -> None:
         size = max(1, SURVEY_BYTES // (8 * X.shape[1]))
