@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
+from fastgmm.errors import DataError, DataTypeError
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
+from fastgmm.rows.limits import span_bytes
 from fastgmm.rows.memory import ArrayRows
+from fastgmm.rows.sources import AbstractSource
+from fastgmm.rows.stream import StreamedRows
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import team
 from fastgmm.validation import check_rows, check_weights
+
+
+def opened(X: Any) -> Any:
+    """Return the source of rows that lie outside memory, or X itself."""
+    if isinstance(X, AbstractRows | AbstractSource):
+        return X
+    if isinstance(X, np.ndarray):
+        from fastgmm.rows.npy_files import mapped
+
+        source = mapped(X)
+        return X if source is None else source
+    return _opened_by_kind(X)
+
+
+def _opened_by_kind(X: Any) -> Any:
+    """Open what is told by its library or its methods; nothing is imported that X has not come from."""
+    from fastgmm.rows import arrow_tables, iterables, slices
+
+    if arrow_tables.is_arrow(X) and not hasattr(X, "null_count"):  # arrays of Arrow are no matrices
+        return arrow_tables.arrow(X)
+    if slices.is_sliceable(X):
+        return slices.sliced(X)
+    if hasattr(X, "__array__") or hasattr(X, "__len__"):
+        return X
+    if hasattr(X, "__arrow_c_stream__"):
+        raise DataTypeError(
+            f"{type(X).__module__}.{type(X).__name__} gives an Arrow stream, maybe once only. Give a callable that "
+            "makes it: fit(lambda: stream)."
+        )
+    if isinstance(X, Iterator):
+        return iterables.once(X)
+    return iterables.chunks(X) if callable(X) else X
 
 
 def as_rows(
@@ -22,12 +60,58 @@ def as_rows(
     min_rows: int = 1,
     n_features: int | None = None,
     weight_type: str = "frequency",
+    once: bool = False,
 ) -> AbstractRows:
-    """Check X and its weights, and wrap them."""
+    """Check X and its weights, and wrap them.
+
+    Where `once` walking over the rows is all that is to be done, those outside memory are checked on the way.
+    """
+    X = opened(X)
     if isinstance(X, AbstractRows):
-        return X
+        weights = None if sample_weight is None else check_weights(sample_weight, X.n_rows, weight_type)
+        return X if weights is None else X.weighed_by(weights)
+    if isinstance(X, AbstractSource):
+        return _streamed(X, sample_weight, min_rows, n_features, weight_type, once)
     array = check_rows(X, min_rows=min_rows, n_features=n_features)
     return ArrayRows(array, check_weights(sample_weight, len(array), weight_type))
+
+
+def _streamed(
+    source: AbstractSource,
+    sample_weight: ArrayLike | None,
+    min_rows: int,
+    n_features: int | None,
+    weight_type: str,
+    once: bool,
+) -> AbstractRows:
+    """Check a source by reading it, if that is not to be done later; if it is small, read it into memory."""
+    if source.once and not (once and sample_weight is None):
+        from fastgmm.rows.iterables import ONE_SHOT
+
+        raise DataTypeError(ONE_SHOT.format(kind="X, an iterator,"))
+    if n_features is not None and source.n_features != n_features:
+        raise DataError(
+            f"X has {source.n_features} features, but GaussianMixture is expecting {n_features} features as input. "
+            "Pass the columns that were used in fit."
+        )
+    rows = StreamedRows(source)
+    if once and sample_weight is None and not (source.weighted and weight_type == "reliability"):
+        return rows
+    found = rows.survey(hold=span_bytes())
+    if found.n_rows < min_rows:
+        raise DataError(
+            f"Found array with {found.n_rows} sample(s) (shape={(found.n_rows, source.n_features)}) while a minimum "
+            f"of {min_rows} is required by GaussianMixture."
+        )
+    weights = check_weights(sample_weight, found.n_rows, weight_type)
+    if found.held is not None and not (source.weighted and weights is not None):
+        X, read = found.held
+        return ArrayRows(X, check_weights(read, found.n_rows, weight_type) if source.weighted else weights)
+    if weights is not None:
+        return rows.weighed_by(weights)
+    if source.weighted and weight_type == "reliability":
+        rows.scale_weights(found)
+    return rows
 
 
 def expectation(
@@ -37,8 +121,9 @@ def expectation(
 
     Parameters
     ----------
-    X : array-like of shape (N, D)
-        float64 and float32 in C order are read in place, anything else is converted piece by piece.
+    X : array-like of shape (N, D), or rows outside memory
+        float64 and float32 in C order are read in place, anything else is converted piece by piece. Memory maps,
+        sources of `fastgmm.rows`, and what they are made of are read in spans.
     parameters : Parameters
         K components in D dimensions.
     sample_weight : array-like of shape (N,), optional

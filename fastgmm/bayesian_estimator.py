@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import errors, features
-from fastgmm.backend import as_rows
+from fastgmm.backend import as_rows, opened
 from fastgmm.bayes.beliefs import Beliefs, beliefs
 from fastgmm.bayes.checks import check_array_like, check_positive
 from fastgmm.bayes.posterior import Posterior
@@ -194,6 +194,7 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
 
     def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
         self._check_parameters()
+        X = opened(X)
         names = features.names_of(X)
         rows = as_rows(X, sample_weight, min_rows=2)
         believed = self._beliefs(rows)

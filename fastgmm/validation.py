@@ -176,6 +176,35 @@ def check_varies(low: Floats, high: Floats) -> None:
 
 WEIGHT_TYPES = ("frequency", "reliability")
 
+WEIGHTS_RUN = 1024
+"""Weights are summed in runs of so many, whose sums are added in order: wherever they lie, the same bits."""
+
+
+def run_sums(values: Floats, run: int = WEIGHTS_RUN) -> list[float]:
+    """Return the sums of runs of numbers (n,), of which the last may be short."""
+    whole = len(values) // run * run
+    sums: list[float] = values[:whole].reshape(-1, run).sum(axis=1).tolist()
+    return [*sums, float(values[whole:].sum())] if whole < len(values) else sums
+
+
+def sum_of_weights(weights: Floats) -> float:
+    """Return the sum of all rows' weights (N,)."""
+    return float(np.sum(run_sums(weights)))
+
+
+def check_weight_span(weights: Floats, first_row: int = 0) -> None:
+    """Raise `DataError` if weights (n,), of the rows from `first_row` on, are not finite or negative."""
+    if not np.isfinite(weights).all():
+        row = first_row + int((~np.isfinite(weights)).argmax())
+        raise DataError(
+            f"Input sample_weight contains NaN or infinity, the first at row {row}; weights must be finite."
+        )
+    if (weights < 0).any():
+        row = int((weights < 0).argmax())
+        raise DataError(
+            f"Negative values in data passed to `sample_weight`, the first at row {first_row + row}: {weights[row]:g}."
+        )
+
 
 def check_weights(
     sample_weight: ArrayLike | float | None, n_rows: int, weight_type: str = "frequency"
@@ -205,17 +234,10 @@ def check_weights(
         raise DataError(f"Sample weights must be 1D array or scalar, but have shape {weights.shape}.")
     if len(weights) != n_rows:
         raise DataError(f"sample_weight.shape == {weights.shape}, expected {(n_rows,)}: one weight for each row of X.")
-    if not np.isfinite(weights).all():
-        row = int((~np.isfinite(weights)).argmax())
-        raise DataError(
-            f"Input sample_weight contains NaN or infinity, the first at row {row}; weights must be finite."
-        )
-    if (weights < 0).any():
-        row = int((weights < 0).argmax())
-        raise DataError(f"Negative values in data passed to `sample_weight`, the first at row {row}: {weights[row]:g}.")
+    check_weight_span(weights)
     if not weights.any():
         raise DataError("Sample weights must contain at least one non-zero number: every weight is zero.")
     if weight_type == "reliability":
         weights /= weights.max()
-        weights *= np.count_nonzero(weights) / weights.sum()
+        weights *= np.count_nonzero(weights) / sum_of_weights(weights)
     return weights

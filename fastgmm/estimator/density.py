@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import errors, features
-from fastgmm.backend import as_rows
+from fastgmm.backend import as_rows, opened
 from fastgmm.estimator.protocol import AbstractEstimator
 from fastgmm.mixture import Mixture
 from fastgmm.parameter_checks import random_state
 from fastgmm.rows.base import AbstractRows
 
 Floats = NDArray[np.float64]
+OutPath = str | os.PathLike[str]
 
 
 class AbstractMixtureEstimator(AbstractEstimator):
@@ -25,23 +28,56 @@ class AbstractMixtureEstimator(AbstractEstimator):
     n_features_in_: int
     random_state: Any
 
-    def score_samples(self, X: Any) -> NDArray[Any]:
-        """Return the log-likelihood of each row, (N,): float32 where the rows and those of the fit are."""
-        mixture, rows = self._fitted(X), as_rows(X, n_features=self.n_features_in_)
-        return mixture.log_prob(rows).astype(self._dtype(rows), copy=False)
+    @overload
+    def score_samples(self, X: Any) -> NDArray[Any]: ...
+    @overload
+    def score_samples(self, X: Any, *, out: OutPath) -> Path: ...
+    def score_samples(self, X: Any, *, out: OutPath | None = None) -> NDArray[Any] | Path:
+        """Return the log-likelihood of each row, (N,): float32 where the rows and those of the fit are.
+
+        With `out`, ``.npy`` or ``.parquet``, they are written there as they come, and its path is returned.
+        """
+        return self._results(X, "log_likelihoods", out)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean log-likelihood of the rows, each counted by its weight."""
+        X = opened(X)
         return self._fitted(X).score(X, sample_weight)
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the most probable component of each row, (N,)."""
-        return self._fitted(X).predict(X)
+    @overload
+    def predict(self, X: Any) -> NDArray[np.int64]: ...
+    @overload
+    def predict(self, X: Any, *, out: OutPath) -> Path: ...
+    def predict(self, X: Any, *, out: OutPath | None = None) -> NDArray[np.int64] | Path:
+        """Return the most probable component of each row, (N,).
 
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Return the posterior probabilities of the components, (N, K): float32 where the rows and the fit's are."""
-        mixture, rows = self._fitted(X), as_rows(X, n_features=self.n_features_in_)
-        return mixture.responsibilities(rows).astype(self._dtype(rows), copy=False)
+        With `out`, ``.npy`` or ``.parquet``, they are written there as they come, and its path is returned.
+        """
+        X = opened(X)
+        mixture = self._fitted(X)
+        return mixture.predict(X) if out is None else mixture.write(X, out)
+
+    @overload
+    def predict_proba(self, X: Any) -> NDArray[Any]: ...
+    @overload
+    def predict_proba(self, X: Any, *, out: OutPath) -> Path: ...
+    def predict_proba(self, X: Any, *, out: OutPath | None = None) -> NDArray[Any] | Path:
+        """Return the posterior probabilities of the components, (N, K): float32 where the rows and the fit's are.
+
+        With `out`, ``.npy`` or ``.parquet``, they are written there as they come, and its path is returned.
+        """
+        return self._results(X, "responsibilities", out)
+
+    def _results(self, X: Any, kind: str, out: OutPath | None) -> NDArray[Any] | Path:
+        """Return results in the dtype of the rows and the fit, or write them."""
+        X = opened(X)
+        mixture = self._fitted(X)
+        rows = as_rows(X, n_features=self.n_features_in_, once=True)
+        dtype = self._dtype(rows)
+        if out is not None:
+            return mixture.write(rows, out, kind, dtype)
+        found = mixture.log_prob(rows) if kind == "log_likelihoods" else mixture.responsibilities(rows)
+        return found.astype(dtype, copy=False)
 
     def _dtype(self, rows: AbstractRows) -> np.dtype[Any]:
         return np.result_type(rows.dtype, self.means_.dtype)

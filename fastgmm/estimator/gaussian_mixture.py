@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import features
-from fastgmm.backend import as_rows
+from fastgmm.backend import as_rows, opened
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.restarts import best_run
@@ -320,6 +320,7 @@ class GaussianMixture(AbstractMixtureEstimator):
         """Fit, publish, warn; return the rows. A warning is shown for the line that called the calling method."""
         check_parameters(self)
         saving.check(type(self).__name__)
+        X = opened(X)
         names = features.names_of(X)
         rows = self._rows(X, sample_weight)
         given = given_start(
@@ -420,14 +421,17 @@ class GaussianMixture(AbstractMixtureEstimator):
 
     def bic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the Bayesian information criterion on X: the lower the better."""
+        X = opened(X)
         return self._fitted(X).bic(X, sample_weight, weight_type=self.weight_type)
 
     def aic(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return Akaike's information criterion on X: the lower the better."""
+        X = opened(X)
         return self._fitted(X).aic(X, sample_weight, weight_type=self.weight_type)
 
     def icl(self, X: Any, sample_weight: ArrayLike | None = None) -> float:
         """Return the integrated completed likelihood on X, `bic` + 2 · entropy of the labels: the lower the better."""
+        X = opened(X)
         return self._fitted(X).icl(X, sample_weight, weight_type=self.weight_type)
 
     def _n_parameters(self) -> int:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastgmm.assignment_task import AssignmentTask
 from fastgmm.frame import Frame
+from fastgmm.initialise.distinct import distinct
 from fastgmm.initialise.seeding import plus_plus
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
@@ -45,7 +46,7 @@ def drawn(rows: AbstractRows, size: int, rng: np.random.RandomState) -> Abstract
     """Return `rows`, or a sample of them without replacement if they are many."""
     if rows.n_rows <= size:
         return rows
-    X, weights = rows.take(np.sort(rng.choice(rows.n_rows, size, replace=False)))
+    X, weights = rows.take(np.sort(distinct(rows.n_rows, size, rng)))
     if weights.size and not weights.any():
         return rows
     return ArrayRows(X, weights if weights.size else None)
@@ -87,9 +88,10 @@ def _relocated(rows: AbstractRows, frame: Frame, centres: Floats, counts: Floats
 
     Rows without weight do not count: `distances` becomes zero there.
     """
-    for start, _, weights in rows.spans(1 << 14, 1):
-        if weights.size:
-            distances[start : start + len(weights)][weights == 0] = 0.0
+    with rows.walk(1 << 14, 1 << 6) as spans:
+        for start, _, weights in spans:
+            if weights.size:
+                distances[start : start + len(weights)][weights == 0] = 0.0
     empty = np.flatnonzero(counts == 0)
     farthest = np.argsort(-distances, kind="stable")[: len(empty)]
     farthest = farthest[distances[farthest] > 0]

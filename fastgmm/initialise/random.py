@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import DataError
 from fastgmm.frame import Frame
+from fastgmm.initialise.distinct import distinct
 from fastgmm.rows.base import AbstractRows
 
 Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ def drawn_rows(rows: AbstractRows, n_components: int, rng: np.random.RandomState
     frame = rows.frame.isotropic()
     size = n_components
     while True:
-        X, weights = rows.take(rng.choice(rows.n_rows, size, replace=False))
+        X, weights = rows.take(distinct(rows.n_rows, size, rng))
         if weights.size:
             X = X[weights > 0]
         if len(X) >= n_components:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.diagonal_task import DiagonalTask, PooledTask, pooled
+from fastgmm.errors import DataError
 from fastgmm.expectation_task import SKIP_BELOW, AbstractExpectation, ExpectationTask
 from fastgmm.frame import Frame
 from fastgmm.packed import PackedDiagonal, PackedMixture, turnable
@@ -57,6 +59,8 @@ class AbstractRows(ABC):
     weight: float
     """Sum of the rows' weights."""
     _whole: tuple[Frame, SufficientStatistics] | None = None
+    counted: bool = True
+    """Whether `n_rows` is known: it may not be where rows are only to be scored."""
     ordinary: bool = True
     """Whether weights are none or of a size that float32 holds with its square."""
     swept: int = 0
@@ -64,7 +68,10 @@ class AbstractRows(ABC):
 
     @abstractmethod
     def spans(self, block: int, blocks: int) -> Iterator[Span]:
-        """Walk the rows in order, in spans of at most `blocks` whole blocks of `block` rows (the last may be short)."""
+        """Walk the rows in order, in spans of at most `blocks` whole blocks of `block` rows (the last may be short).
+
+        What a span gives is valid until the next. Take them by `walk`.
+        """
 
     @abstractmethod
     def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -73,7 +80,23 @@ class AbstractRows(ABC):
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
         """Sum a task over all rows."""
         self.swept += 1
-        return sweep(self.spans(task.block, task.blocks_per_span), self.n_rows, task, team)
+        with self.walk(task.block, task.blocks_per_span) as spans:
+            return sweep(spans, self.n_rows, task, team)
+
+    def weighed_by(self, weights: Floats) -> AbstractRows:
+        """Return the same rows with these weights (N,), which were checked."""
+        raise DataError(f"{type(self).__name__} take weights when they are made, not as sample_weight.")
+
+    @contextmanager
+    def walk(self, block: int, blocks: int) -> Iterator[Iterator[Span]]:
+        """Give `spans`, and end them in any case: a reader's thread and files with them."""
+        spans = self.spans(block, blocks)
+        try:
+            yield spans
+        finally:
+            close = getattr(spans, "close", None)
+            if close is not None:
+                close()
 
     def expectation(
         self,

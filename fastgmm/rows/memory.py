@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.frame import Frame
 from fastgmm.rows.base import AbstractRows, Floats, Span
-from fastgmm.validation import survey
+from fastgmm.validation import sum_of_weights, survey
 
 CHUNK_BYTES = 4 << 20
 """Rows that are not float64 or float32 in C order are converted this many bytes at a time."""
@@ -19,19 +20,34 @@ LARGE = 2.0**50
 """Weights from here on, and below its inverse, are not rounded to float32."""
 
 
+def is_ordinary(least: float, greatest: float) -> bool:
+    """Return whether weights between these have a size that float32 holds with its square."""
+    return greatest < LARGE and least > 1 / LARGE
+
+
 class ArrayRows(AbstractRows):
     """The rows of an array (N, D) that `validation.check_rows` has passed, and of their weights (N,) if any."""
 
     def __init__(self, X: NDArray[Any], sample_weight: Floats | None = None) -> None:
         self._array = X
-        self._weights = np.empty(0) if sample_weight is None else sample_weight
         self.n_rows, self.n_features = X.shape
         self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
-        self.weight = float(self.n_rows) if sample_weight is None else float(sample_weight.sum())
-        positive = self._weights[self._weights > 0]
-        self.ordinary = not positive.size or bool(positive.max() < LARGE and positive.min() > 1 / LARGE)
+        self._weigh(sample_weight)
         self.low, self.high = survey(X)
         self.frame = Frame.around(self.low, self.high)
+
+    def _weigh(self, weights: Floats | None) -> None:
+        self._weights = np.empty(0) if weights is None else weights
+        self.weight = float(self.n_rows) if weights is None else sum_of_weights(weights)
+        positive = self._weights[self._weights > 0]
+        self.ordinary = not positive.size or is_ordinary(float(positive.min()), float(positive.max()))
+        self._whole = None
+
+    def weighed_by(self, weights: Floats) -> ArrayRows:
+        """Return the same rows with these weights."""
+        rows = copy(self)
+        rows._weigh(weights)
+        return rows
 
     @property
     def _direct(self) -> bool:

@@ -36,7 +36,7 @@ def scored(X: NDArray[Any], p: Parameters, team: Team = TEAMS[0]) -> Results:
 
 
 def bits(results: Results) -> list[bytes]:
-    return [array.tobytes() for array in results.span(0, None)]
+    return [array.tobytes() for array in results.arrays]
 
 
 def assert_like_the_oracle(found: Results, X: NDArray[Any], m: reference.Mixture) -> None:

@@ -1,0 +1,108 @@
+"""The survey: one walk over rows that checks them and finds what a fit must know before it starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.errors import DataError
+from fastgmm.rows.sources import AbstractReader, AbstractSource
+from fastgmm.validation import SURVEY_BYTES, check_weight_span, run_sums
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known of all rows."""
+
+    n_rows: int
+    low: Floats
+    high: Floats
+    """Least and greatest value of each feature, (D,)."""
+    weight: float
+    """Sum of the weights, or the number of rows."""
+    positive: int
+    """Rows with a positive weight."""
+    least: float
+    greatest: float
+    """Of the positive weights."""
+    held: tuple[NDArray[Any], Floats] | None
+    """The rows and their weights, if they are few."""
+
+
+class Surveyor:
+    """Looks at spans as they come, and keeps the rows for as long as they are few."""
+
+    def __init__(self, source: AbstractSource, reader: AbstractReader, hold: int) -> None:
+        d = source.n_features
+        self._source, self._reader, self._hold = source, reader, hold
+        self._low, self._high = np.full(d, np.inf), np.full(d, -np.inf)
+        self._rows, self._sums = 0, list[float]()
+        self._positive, self._least, self._greatest = 0, math.inf, 0.0
+        known_bytes = (source.n_rows or 0) * d * source.dtype.itemsize
+        self._held: list[tuple[NDArray[Any], Floats]] | None = [] if known_bytes <= hold else None
+
+    def see(self, X: NDArray[Any], weights: Floats) -> None:
+        """Look at the next rows: a multiple of `WEIGHTS_RUN` of them, but at the end."""
+        self._extremes(X)
+        if weights.size:
+            self._weights(weights)
+        self._rows += len(X)
+        if self._held is not None:
+            if self._rows * X[:1].nbytes > self._hold:
+                self._held = None
+            else:
+                self._held.append((X.copy(), weights.copy()))
+
+    def _extremes(self, X: NDArray[Any]) -> None:
+        size = max(1, SURVEY_BYTES // (8 * X.shape[1]))
+        for start in range(0, len(X), size):
+            rows = X[start : start + size]
+            below, above = rows.min(axis=0), rows.max(axis=0)
+            if not (np.isfinite(below).all() and np.isfinite(above).all()):
+                raise not_finite(rows, self._rows + start, self._source, self._reader)
+            np.minimum(self._low, below, out=self._low)
+            np.maximum(self._high, above, out=self._high)
+
+    def _weights(self, weights: Floats) -> None:
+        check_weight_span(weights, self._rows)
+        self._sums += run_sums(weights)
+        positive = weights[weights > 0]
+        self._positive += len(positive)
+        if len(positive):
+            self._least = min(self._least, float(positive.min()))
+            self._greatest = max(self._greatest, float(positive.max()))
+
+    def found(self) -> Survey:
+        """Return what is known after the last row."""
+        if self._sums and not self._positive:
+            raise DataError("Sample weights must contain at least one non-zero number: every weight is zero.")
+        weight = float(np.sum(self._sums)) if self._sums else float(self._rows)
+        held = None
+        if self._held:
+            parts = list(zip(*self._held, strict=True))
+            held = np.concatenate(parts[0]), np.concatenate(parts[1])
+        return Survey(self._rows, self._low, self._high, weight, self._positive, self._least, self._greatest, held)
+
+
+def check_span(X: NDArray[Any], start: int, source: AbstractSource, reader: AbstractReader) -> None:
+    """Raise `DataError` if rows that were read hold NaN or infinities."""
+    if not (np.isfinite(X.min()) and np.isfinite(X.max())):
+        raise not_finite(X, start, source, reader)
+
+
+def not_finite(X: NDArray[Any], start: int, source: AbstractSource, reader: AbstractReader) -> DataError:
+    """Return the error that names the first value of X that is not finite; `start` is the number of its first row."""
+    row, column = (int(n) for n in np.unravel_index(int((~np.isfinite(X)).argmax()), X.shape))
+    what = "NaN" if np.isnan(X[row, column]) else f"infinity or a value too large for dtype('{X.dtype}')"
+    named = f" ({source.columns[column]!r})" if source.columns else ""
+    place = reader.where(start + row)
+    return DataError(
+        f"Input X contains {what}, the first at row {start + row}, column {column}{named}"
+        f"{': ' + place if place else ''} ({source.name}). Remove these rows or fill in the values."
+    )
