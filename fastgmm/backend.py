@@ -26,6 +26,10 @@ def as_rows(
     """Check X and its weights, and wrap them."""
     if isinstance(X, AbstractRows):
         return X
+    if hasattr(X, "__dask_graph__"):
+        from fastgmm.rows.dask import collection_rows
+
+        return collection_rows(X, sample_weight, min_rows=min_rows, n_features=n_features, weight_type=weight_type)
     array = check_rows(X, min_rows=min_rows, n_features=n_features)
     return ArrayRows(array, check_weights(sample_weight, len(array), weight_type))
 

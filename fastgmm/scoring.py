@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastgmm.packed import AbstractPacked
 from fastgmm.rows.base import AbstractRows
+from fastgmm.rows.remote import AbstractRemoteRows
 from fastgmm.sweep import blocks_per_span
 from fastgmm.threads import Team
 
@@ -36,6 +37,9 @@ def score_rows(rows: AbstractRows, mixture: AbstractPacked, results: Results, te
     from fastgmm.kernels.layout import block_rows, strip_rows
     from fastgmm.kernels.variants import score_kernel
 
+    if isinstance(rows, AbstractRemoteRows):
+        rows.fill(score_rows, mixture, results)
+        return
     k, d = mixture.parameters.means.shape
     strip, block = strip_rows(d, k), block_rows(d)
     team = team.suited(rows.n_rows, block)
