@@ -8,6 +8,7 @@ order of blocks: the same bits as from an array, whatever the cluster is and wha
 
 from __future__ import annotations
 
+import functools
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -20,13 +21,12 @@ from fastgmm.errors import DataError, missing_extra
 from fastgmm.rows.partitions import Stretch, shared_out
 from fastgmm.rows.parts import VERSION, Part, Summary, part_of, summary_of
 from fastgmm.rows.remote import AbstractRemoteRows, Bundle, Extent, bundle_of
-from fastgmm.threads import ALONE, Team, available
+from fastgmm.threads import Team, available
 from fastgmm.validation import check_rows
 
 try:
     import distributed
     from distributed import Client, Future, LocalCluster
-    from distributed.protocol import pickle as cloud
 
     from fastgmm.rows.transaction import Limits, together
 except ImportError:
@@ -35,8 +35,11 @@ except ImportError:
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-ROOT_BYTES = 1 << 20
-"""Arguments that are larger go to the cluster once, not once for each worker."""
+FEW = 8
+"""Up to so many tasks carry the parameters themselves; more fetch them from one, which costs a step more."""
+
+MERGED, FAN_IN = 64, 16
+"""Sums of more tasks than MERGED are merged on workers first, FAN_IN of them at a time."""
 
 LOOK = 10.0
 """Seconds between two looks at which workers there are, where nothing tells that one came or went."""
@@ -92,7 +95,7 @@ def collection_rows(
     if hasattr(sample_weight, "__dask_graph__"):
         sample_weight = sample_weight.compute()  # type: ignore[union-attr]
     cluster = _Cluster(client, limits or Limits())
-    rows = DaskRows(cluster, lambda: _chunks(X, cluster.client), Team(n_threads, "serial") if n_threads > 1 else ALONE)
+    rows = DaskRows(cluster, lambda places: _chunks(X, cluster.client, places), Team(n_threads, "serial"))
     rows.require(sample_weight, min_rows, n_features, weight_type)
     rows.place()
     return rows
@@ -111,12 +114,15 @@ def distribute(
     pieces = [np.ascontiguousarray(array[start : start + rows]) for start in range(0, len(array), rows)]
     cluster = _Cluster(client, options.pop("limits", None) or Limits())
 
-    def chunks() -> list[Future]:
+    def chunks(places: list[str]) -> list[Future]:
         with _large_arguments():
-            return [cluster.submit(_same, piece) for piece in pieces]
+            return [
+                cluster.submit(_same, piece, place=places[len(places) * number // len(pieces)] if places else "")
+                for number, piece in enumerate(pieces)
+            ]
 
     threads = options.pop("n_threads", 1)
-    found = DaskRows(cluster, chunks, Team(threads, "serial") if threads > 1 else ALONE)
+    found = DaskRows(cluster, chunks, Team(threads, "serial"))
     found.require(
         sample_weight,
         options.pop("min_rows", 1),
@@ -130,7 +136,7 @@ def distribute(
 class DaskRows(AbstractRemoteRows):
     """Rows in the memory of a cluster's workers; `collection_rows` makes them."""
 
-    def __init__(self, cluster: _Cluster, chunks: Callable[[], list[Future]], team: Team) -> None:
+    def __init__(self, cluster: _Cluster, chunks: Callable[[list[str]], list[Future]], team: Team) -> None:
         self.team = team
         self._cluster = cluster
         self._chunks = chunks
@@ -142,15 +148,11 @@ class DaskRows(AbstractRemoteRows):
         """The runs of each bundle."""
         return [[(one.start, one.stop) for one in stretches] for stretches in self._held.plan]
 
-    def dumps(self, thing: Any) -> bytes:
-        """Pickle a thing, with functions by value where they have no name."""
-        return cloud.dumps(thing)
-
     def _load(self) -> list[Summary]:
         """Compute the partitions as matrices where they lie, and look through them."""
 
         def submit(attempt: int) -> list[Future]:
-            chunks = self._chunks()
+            chunks = self._chunks(_seats(self._cluster.workers()))
             self._held.parts = [
                 self._cluster.submit(part_of, chunk, number, VERSION) for number, chunk in enumerate(chunks)
             ]
@@ -168,7 +170,7 @@ class DaskRows(AbstractRemoteRows):
 
         held = self._held
         held.workers = self._cluster.workers()
-        places = [address for address, threads in sorted(held.workers.items()) for _ in range(threads)] or [""]
+        places = _seats(held.workers) or [""]
         where = self._cluster.client.who_has(held.parts)
         owners = [next(iter(sorted(where.get(part.key, ()))), "") for part in held.parts]
         held.owners = owners
@@ -194,6 +196,14 @@ class DaskRows(AbstractRemoteRows):
 
     def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
         """Call a function on each bundle where it lies: one transaction."""
+        return self._each(function, arguments)
+
+    def _each(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...] | None],
+        merge: Callable[[Any, Any], Any] | None = None,
+    ) -> list[Any]:
         held = self._held
         chosen = [i for i, some in enumerate(arguments) if some is not None]
 
@@ -202,29 +212,40 @@ class DaskRows(AbstractRemoteRows):
                 self._load()
             if attempt:
                 held.futures = self._bundled()
-            return self._calls(function, [(i, arguments[i] or ()) for i in chosen])
+            calls = self._calls(function, [(i, arguments[i] or ()) for i in chosen])
+            return (
+                calls
+                if merge is None
+                else [self._cluster.submit(_merged, merge, calls[i : i + FAN_IN]) for i in range(0, len(calls), FAN_IN)]
+            )
 
         results = self._cluster.together(submit)
-        self._follow([held.places[i] for i in chosen], [place for place, _ in results])
+        self._follow([held.places[i] for i in chosen], [place for places, _ in results for place in places])
+        if merge is not None:
+            return [result for _, result in results]
         every: list[Any] = [None] * len(arguments)
         for i, (_, result) in zip(chosen, results, strict=True):
             every[i] = result
         return every
 
+    def reduced(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
+        """Merge results: on workers too, if there are many."""
+        results = self._each(function, arguments, merge if len(arguments) > MERGED else None)
+        return functools.reduce(merge, results)
+
     def _calls(self, function: Callable[..., Any], arguments: list[tuple[int, tuple[Any, ...]]]) -> list[Future]:
-        roots: dict[int, Future] = {}
-
-        def root(argument: Any) -> Any:
-            if not isinstance(argument, bytes) or len(argument) < ROOT_BYTES:
-                return argument
-            if id(argument) not in roots:
-                roots[id(argument)] = self._cluster.submit(_same, argument)
-            return roots[id(argument)]
-
+        if len(arguments) > FEW and all(some[:1] and some[0] is arguments[0][1][0] for _, some in arguments):
+            common = self._cluster.submit(_same, arguments[0][1][0])
+            arguments = [(i, (common, *some[1:])) for i, some in arguments]
         held = self._held
         with _large_arguments():
             return [
-                self._cluster.submit(_here, function, held.futures[i], *map(root, some), place=held.places[i])
+                self._cluster.submit(_here, function, held.futures[i], *some, place=held.places[i])
                 for i, some in arguments
             ]
 
@@ -270,7 +291,7 @@ class _Cluster:
     def _embedded(self) -> Client:
         """Start a cluster of threads in this process, which ends with these rows."""
         cluster = LocalCluster(
-            n_workers=1, threads_per_worker=available(), processes=False, dashboard_address=None, memory_limit=None
+            n_workers=1, threads_per_worker=available(), processes=False, dashboard_address=":0", memory_limit=None
         )
         client = Client(cluster, set_as_default=False)
         weakref.finalize(self, _close, client, cluster)
@@ -291,14 +312,24 @@ class _Cluster:
         return dict(self.client.ncores())
 
 
+def _seats(workers: dict[str, int]) -> list[str]:
+    """Return the address of a worker once for each of its threads."""
+    return [address for address, threads in sorted(workers.items()) for _ in range(threads)]
+
+
 def _close(client: Client, cluster: LocalCluster) -> None:
     client.close()
     cluster.close()
 
 
-def _here(function: Callable[..., Any], bundle: Bundle, *arguments: Any) -> tuple[str, Any]:
+def _here(function: Callable[..., Any], bundle: Bundle, *arguments: Any) -> tuple[list[str], Any]:
     """Call a function on a worker, and tell which that is."""
-    return distributed.get_worker().address, function(bundle, *arguments)
+    return [distributed.get_worker().address], function(bundle, *arguments)
+
+
+def _merged(merge: Callable[[Any, Any], Any], results: list[tuple[list[str], Any]]) -> tuple[list[str], Any]:
+    """Merge what `_here` returned."""
+    return [place for places, _ in results for place in places], functools.reduce(merge, [one for _, one in results])
 
 
 def _same(thing: Any) -> Any:
@@ -325,8 +356,19 @@ def _check_kind(X: Any) -> None:
         check_rows(np.broadcast_to(np.zeros((), dtype), tuple(1 if s != s else int(s) for s in shape)), min_rows=0)
 
 
-def _chunks(X: Any, client: Client) -> list[Future]:
-    """Return the futures of a collection's partitions, in order; columns in one block."""
+def _chunks(X: Any, client: Client, places: list[str]) -> list[Future]:
+    """Return the futures of a collection's partitions, in order; columns in one block.
+
+    What is still to be computed is computed by neighbours, so that each place has one long run: fewer sums to fetch.
+    """
     if hasattr(X, "rechunk") and X.numblocks[1] > 1:
         X = X.rechunk({1: -1})
-    return client.compute(list(np.ravel(X.to_delayed())))
+    chunks = list(np.ravel(X.to_delayed()))
+    if not places:
+        return client.compute(chunks)
+    futures: list[Future] = []
+    for number, place in enumerate(places):
+        some = slice(len(chunks) * number // len(places), len(chunks) * (number + 1) // len(places))
+        if chunks[some]:
+            futures += client.compute(chunks[some], workers=[place], allow_other_workers=True)
+    return futures

@@ -7,10 +7,10 @@ All else is the same for every engine, and for one machine: nodes are added in t
 from __future__ import annotations
 
 import copy
-import pickle
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,27 +62,47 @@ def bundle_of(
 
 # --- what workers do -------------------------------------------------------------------------------------------------
 
-Summed = list[tuple[int, NDArray[np.int64], Floats, Parts]]
-"""For each run: its first row, the levels of its nodes (n,), the nodes (n, length), and what was written of rows."""
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """A task's sums over some runs, as few nodes as there can be, and what was written of rows."""
+
+    nodes: dict[tuple[int, int], Floats]
+    """By level and place in the tree."""
+    written: list[tuple[int, Parts]]
+    """First rows, and arrays."""
 
 
-def sum_bundle(bundle: Bundle, content: bytes, parts: Sequence[Parts], team: Team) -> Summed:
-    """Sum a task, pickled and bare, over each run."""
-    version, task = pickle.loads(content)
+def sum_bundle(bundle: Bundle, common: tuple[Any, ...], parts: Sequence[Parts], team: Team) -> Sums:
+    """Sum a bare task over each run."""
+    version, task = common
     require_version(version)
-    sums: Summed = []
+    sums = Sums({}, [])
     for run, some in zip(bundle.runs, parts, strict=True):
         mine, written = dressed(task, some, run.start, run.stop)
-        spans = run.spans(task.block, mine.blocks_per_span)
-        nodes = added(DyadicSum(run.start // task.block), spans, run.n_rows, mine, team).nodes
-        levels = np.array([level for level, _ in nodes])
-        sums.append((run.start, levels, np.stack([node for _, node in nodes]), written))
+        block = run.start // task.block
+        nodes, spans = {}, run.spans(task.block, mine.blocks_per_span)
+        for level, node in added(DyadicSum(block), spans, run.n_rows, mine, team).nodes:
+            nodes[level, block >> level] = node
+            block += 1 << level
+        sums = merged(sums, Sums(nodes, [(run.start, written)] if written else []))
     return sums
 
 
-def fill_bundle(bundle: Bundle, content: bytes, team: Team) -> list[tuple[int, Parts]]:
+def merged(one: Sums, other: Sums) -> Sums:
+    """Add sums over different runs. Siblings are joined, whoever has them: the order of merging changes no bit."""
+    nodes = dict(one.nodes)
+    for (level, place), node in other.nodes.items():
+        while (sibling := nodes.pop((level, place ^ 1), None)) is not None:
+            node = node + sibling if place & 1 == 0 else sibling + node
+            level, place = level + 1, place >> 1
+        nodes[level, place] = node
+    return Sums(nodes, one.written + other.written)
+
+
+def fill_bundle(bundle: Bundle, common: tuple[Any, ...], team: Team) -> list[tuple[int, Parts]]:
     """Score each run; return first rows and what was filled."""
-    version, fill, mixture, kind, wanted = pickle.loads(content)
+    version, fill, mixture, kind, wanted = common
     require_version(version)
     filled = []
     for run in bundle.runs:
@@ -121,9 +141,14 @@ class AbstractRemoteRows(AbstractRows):
         Returns results in the order of `bundles`, which may change between two calls, but not within one.
         """
 
-    @abstractmethod
-    def dumps(self, thing: Any) -> bytes:
-        """Pickle a thing that may have functions in it, for `pickle.loads` on workers."""
+    def reduced(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+        merge: Callable[[Any, Any], Any],
+    ) -> Any:
+        """Return what `each` gives, merged in any order; engines may merge on workers."""
+        return reduce(merge, self.each(function, arguments))
 
     team: Team
     """What a worker takes for a bundle."""
@@ -158,19 +183,19 @@ class AbstractRemoteRows(AbstractRows):
 
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
         """Sum a task over all rows where they lie; `team` is the caller's and is not used."""
-        content = self.dumps((VERSION, bare(task)))
+        common = VERSION, bare(task)
 
         def arguments() -> list[tuple[Any, ...]]:
-            return [(content, [lent(task, *run) for run in runs], self.team) for runs in self.bundles]
+            return [(common, [lent(task, *run) for run in runs], self.team) for runs in self.bundles]
 
-        found: list[tuple[int, NDArray[np.int64], Floats, Parts]] = []
-        for sums in self.each(sum_bundle, arguments()):
-            found += sums
-        for start, _, _, written in found:
-            if written:
-                rows = next(len(part) for name, part in written.items() if name != "bounds")
-                bring_back(task, written, start, start + rows)
-        return total_of((start, zip(levels.tolist(), nodes, strict=True)) for start, levels, nodes, _ in found)
+        sums = self.reduced(sum_bundle, arguments(), merged)
+        for start, written in sums.written:
+            rows = next(len(part) for name, part in written.items() if name != "bounds")
+            bring_back(task, written, start, start + rows)
+        total = DyadicSum()
+        for (level, _), node in sorted(sums.nodes.items(), key=lambda item: item[0][1] << item[0][0]):
+            total.add(level, node)
+        return total.total()
 
     def fill(self, fill: Callable[..., None], mixture: Any, results: Any) -> None:
         """Call fill(rows, mixture, results, team) for each run where it lies; collect what it fills.
@@ -179,8 +204,8 @@ class AbstractRemoteRows(AbstractRows):
         """
         arrays = {one.name: getattr(results, one.name) for one in fields(results)}
         wanted = [(name, array.shape[1:], array.dtype) for name, array in arrays.items() if len(array)]
-        content = self.dumps((VERSION, fill, mixture, type(results), wanted))
-        for filled in self.each(fill_bundle, [(content, self.team)] * len(self.bundles)):
+        common = VERSION, fill, mixture, type(results), wanted
+        for filled in self.each(fill_bundle, [(common, self.team)] * len(self.bundles)):
             for start, parts in filled:
                 for name, part in parts.items():
                     arrays[name][start : start + len(part)] = part
@@ -227,12 +252,3 @@ class AbstractRemoteRows(AbstractRows):
         rows = copy.copy(self)
         rows.frame = frame
         return rows
-
-
-def total_of(runs: Any) -> Floats:
-    """Add the nodes of runs, which may come in any order: first rows, and nodes in order."""
-    total = DyadicSum()
-    for _, nodes in sorted(runs, key=lambda run: run[0]):
-        for level, sums in nodes:
-            total.add(level, sums)
-    return total.total()
