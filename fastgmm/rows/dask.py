@@ -39,7 +39,7 @@ FEW = 8
 """Up to so many tasks carry the parameters themselves; more fetch them from one, which costs a step more."""
 
 MERGED, FAN_IN = 64, 16
-"""Sums of more tasks than MERGED are merged on workers first, FAN_IN of them at a time."""
+"""Sums of more tasks than MERGED are merged on workers first, FAN_IN of them at a time, until they are fewer."""
 
 LOOK = 10.0
 """Seconds between two looks at which workers there are, where nothing tells that one came or went."""
@@ -213,11 +213,10 @@ class DaskRows(AbstractRemoteRows):
             if attempt:
                 held.futures = self._bundled()
             calls = self._calls(function, [(i, arguments[i] or ()) for i in chosen])
-            return (
-                calls
-                if merge is None
-                else [self._cluster.submit(_merged, merge, calls[i : i + FAN_IN]) for i in range(0, len(calls), FAN_IN)]
-            )
+            while merge is not None and len(calls) > MERGED:
+                groups = [calls[i : i + FAN_IN] for i in range(0, len(calls), FAN_IN)]
+                calls = [self._cluster.submit(_merged, merge, group) for group in groups]
+            return calls
 
         results = self._cluster.together(submit)
         self._follow([held.places[i] for i in chosen], [place for places, _ in results for place in places])
@@ -235,7 +234,7 @@ class DaskRows(AbstractRemoteRows):
         merge: Callable[[Any, Any], Any],
     ) -> Any:
         """Merge results: on workers too, if there are many."""
-        results = self._each(function, arguments, merge if len(arguments) > MERGED else None)
+        results = self._each(function, arguments, merge)
         return functools.reduce(merge, results)
 
     def _calls(self, function: Callable[..., Any], arguments: list[tuple[int, tuple[Any, ...]]]) -> list[Future]:

@@ -130,3 +130,12 @@ def _slices(starts: NDArray[np.int64], low: int, high: int) -> list[Slice]:
         if max(first, low) < min(behind, high):
             found.append(Slice(part, max(first, low) - first, min(behind, high) - first))
     return found
+
+
+def aligned(lengths: Sequence[int], block: int) -> list[list[Stretch]]:
+    """Return the stretch of each partition where every one keeps its rows, but for the seams: none if it has none."""
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    cuts = _cuts(starts[1:-1].tolist(), starts.tolist(), block, int(starts[-1]))
+    return [
+        [Stretch(low, high, tuple(_slices(starts, low, high)))] if low < high else [] for low, high in pairwise(cuts)
+    ]

@@ -16,6 +16,9 @@ from fastgmm.sweep import AbstractTask
 Parts = dict[str, NDArray[Any]]
 """Arrays of a run of rows by the names of the fields that hold those of all rows."""
 
+WRITTEN = ("labels", "distances")
+"""Fields in which tasks other than expectations leave an entry for each row."""
+
 STATE = ("bounds", "homes", "distances")
 
 
@@ -60,7 +63,11 @@ def dressed(task: Any, parts: Parts, start: int, stop: int) -> tuple[Any, Parts]
         fields: dict[str, Any] = {name: Window(part, start) for name, part in parts.items()}
         return replace(task, **fields), {}
     arrays = {name: np.empty(stop - start, part.dtype) for name, part in parts.items()}
-    return replace(task, **{name: Window(part, start) for name, part in arrays.items()}), arrays
+    mine: dict[str, Any] = {name: Window(part, start) for name, part in arrays.items()}
+    for name in WRITTEN:  # kernels take none but writable ones, even if they are empty
+        if hasattr(task, name) and name not in arrays:
+            mine[name] = np.empty(0, getattr(task, name).dtype)
+    return replace(task, **mine), arrays
 
 
 def bring_back(task: AbstractTask, written: Parts, start: int, stop: int) -> None:
@@ -75,7 +82,7 @@ def bring_back(task: AbstractTask, written: Parts, start: int, stop: int) -> Non
 
 def _written(task: AbstractTask) -> list[str]:
     """Return the fields of a task that its kernel writes an entry of for each row."""
-    return [name for name in ("labels", "distances") if getattr(task, name, np.empty(0)).size]
+    return [name for name in WRITTEN if getattr(task, name, np.empty(0)).size]
 
 
 def _whole(task: AbstractTask, name: str) -> NDArray[Any]:
