@@ -23,7 +23,7 @@ from fastgmm.validation import check_rows, check_weights
 
 def opened(X: Any) -> Any:
     """Return the source of rows that lie outside memory, or X itself."""
-    if isinstance(X, AbstractRows | AbstractSource):
+    if isinstance(X, AbstractRows | AbstractSource) or hasattr(X, "__dask_graph__"):
         return X
     if isinstance(X, np.ndarray):
         from fastgmm.rows.npy_files import mapped
@@ -66,6 +66,10 @@ def as_rows(
 
     Where `once` walking over the rows is all that is to be done, those outside memory are checked on the way.
     """
+    if hasattr(X, "__dask_graph__"):
+        from fastgmm.rows.dask import collection_rows
+
+        return collection_rows(X, sample_weight, min_rows=min_rows, n_features=n_features, weight_type=weight_type)
     X = opened(X)
     if isinstance(X, AbstractRows):
         weights = None if sample_weight is None else check_weights(sample_weight, X.n_rows, weight_type)

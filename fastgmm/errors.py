@@ -37,6 +37,10 @@ class StatisticsError(FastGMMError, ValueError):
     """Statistics that do not belong together."""
 
 
+class DistributedError(FastGMMError, RuntimeError):
+    """A cluster that cannot finish a pass: workers lost, a deadline passed, another version of fastgmm."""
+
+
 class NotFitted(ValueError, AttributeError):
     """A method that needs fitted parameters was called before `fit` (scikit-learn not loaded)."""
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastgmm.packed import AbstractPacked
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.limits import span_bytes
+from fastgmm.rows.remote import AbstractRemoteRows
 from fastgmm.sweep import blocks_per_span
 from fastgmm.threads import Team
 
@@ -124,6 +125,11 @@ def score_rows(rows: AbstractRows, mixture: AbstractPacked, room: Room, team: Te
     from fastgmm.kernels.layout import block_rows, strip_rows
     from fastgmm.kernels.variants import score_kernel
 
+    if isinstance(rows, AbstractRemoteRows):
+        results = room if isinstance(room, Results) else room.span(0, rows.n_rows)
+        rows.fill(score_rows, mixture, results)
+        room.filled(0, results, rows.weights_of(0, rows.n_rows))
+        return
     k, d = mixture.parameters.means.shape
     strip, block = strip_rows(d, k), block_rows(d)
     team = team.suited(rows.n_rows, block) if rows.counted else team

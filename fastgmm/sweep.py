@@ -30,11 +30,16 @@ def blocks_per_span(flop_per_row: float, block: int) -> int:
 
 
 class DyadicSum:
-    """Adds nodes that come in the order of their blocks."""
+    """Adds nodes that come in the order of their blocks, from `first_block` on."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_block: int = 0) -> None:
         self._stack: list[Node] = []
-        self._blocks = 0
+        self._blocks = first_block
+
+    @property
+    def nodes(self) -> list[Node]:
+        """What was added, in as few nodes as there can be: another sum goes on with them."""
+        return list(self._stack)
 
     def add(self, level: int, sums: Floats) -> None:
         """Add the next node; complete pairs are joined at once, so log₂ of the blocks are held at most."""
@@ -93,8 +98,14 @@ NodeArrays = tuple[int, Floats, NDArray[np.int64], NDArray[np.int64]]
 
 def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team) -> Floats:
     """Sum `task` over spans of whole blocks that come in order."""
+    return added(DyadicSum(), spans, n_rows, task, team).total()
+
+
+def added(
+    total: DyadicSum, spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team
+) -> DyadicSum:
+    """Add `task` over spans of whole blocks, which go on where `total` ends, and return it."""
     team = team.suited(n_rows, task.block)
-    total = DyadicSum()
     with team.limit():
         for start, X, weights in spans:
             if team.mode == "parallel" or team.size == 1:
@@ -105,7 +116,7 @@ def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: 
                 nodes = [node for run in runs for node in run]
             for level, sums in nodes:
                 total.add(level, sums)
-    return total.total()
+    return total
 
 
 def _run(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats) -> list[Node]:

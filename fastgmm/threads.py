@@ -110,7 +110,9 @@ def _in_worker() -> bool:
 
 def _is_dask_worker() -> bool:
     worker = sys.modules.get("distributed.worker")
-    return worker is not None and bool(getattr(worker.Worker, "_instances", None))
+    instances = getattr(worker.Worker, "_instances", ()) if worker is not None else ()
+    # Those that closed linger until they are collected.
+    return any(getattr(getattr(one, "status", None), "name", "") != "closed" for one in list(instances))
 
 
 def available() -> int:

@@ -137,7 +137,13 @@ def test_examples_in_docstrings_run(tmp_path, monkeypatch):
         monkeypatch.setitem(matplotlib.rcParams, "backend", "agg")
     attempted = failed = 0
     for name in MODULES:
-        found = doctest.testmod(importlib.import_module(name))
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            if error.name is None or not error.name.startswith("fastgmm"):  # an extra that is not installed
+                continue
+            raise
+        found = doctest.testmod(module)
         attempted, failed = attempted + found.attempted, failed + found.failed
     assert failed == 0
     assert attempted > 30

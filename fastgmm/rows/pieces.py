@@ -1,0 +1,116 @@
+"""Pieces: a matrix in parts that were cut anywhere, walked in whole blocks. Only rows at the seams are copied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgmm.rows.base import Floats, Span
+from fastgmm.rows.memory import CHUNK_BYTES
+
+NO_WEIGHTS: Floats = np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Consecutive rows in pieces of any length; the first one's number is that of a block's first."""
+
+    start: int
+    pieces: tuple[NDArray[Any], ...]
+    """Matrices (n, D) of one dtype, in any layout."""
+    dtype: np.dtype[Any]
+    """Of the spans: float64 or float32."""
+    weights: Floats = field(default_factory=lambda: NO_WEIGHTS)
+    """(n,), or empty."""
+
+    counted: ClassVar[bool] = True
+    """As rows have it: `n_rows` is known."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all pieces."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def stop(self) -> int:
+        """Number of the row behind the last."""
+        return self.start + self.n_rows
+
+    def spans(self, block: int, blocks: int) -> Iterator[Span]:
+        """Walk the rows in spans of at most `blocks` whole blocks; the last block may be short."""
+        start = self.start
+        for rows in whole_blocks(self.pieces, block, blocks):
+            X = np.require(rows, dtype=self.dtype, requirements=["C", "A"])
+            behind = start + len(X)
+            yield start, X, self.weights[start - self.start : behind - self.start] if self.weights.size else NO_WEIGHTS
+            start = behind
+
+    @contextmanager
+    def walk(self, block: int, blocks: int) -> Iterator[Iterator[Span]]:
+        """Give `spans`, which need no end."""
+        yield self.spans(block, blocks)
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the rows start … stop−1, which are numbers of all rows, in one array."""
+        return joined(between(self.pieces, start - self.start, stop - self.start), self.pieces[0])
+
+    def picked(self, numbers: NDArray[np.intp]) -> NDArray[Any]:
+        """Return the rows of some numbers, which are numbers of all rows, in their order."""
+        ends = self.start + np.cumsum([len(piece) for piece in self.pieces])
+        homes = np.searchsorted(ends, numbers, side="right")
+        chosen = np.empty((len(numbers), self.pieces[0].shape[1]), dtype=self.dtype)
+        for home in np.unique(homes):
+            here = homes == home
+            piece = self.pieces[home]
+            chosen[here] = piece[numbers[here] - (ends[home] - len(piece))]
+        return chosen
+
+
+def whole_blocks(pieces: Sequence[NDArray[Any]], block: int, blocks: int) -> Iterator[NDArray[Any]]:
+    """Yield the rows in arrays of at most `blocks` whole blocks, views wherever a block lies in one piece."""
+    held: list[NDArray[Any]] = []
+    for piece in pieces:
+        at = 0
+        if held:
+            at = min(block - sum(map(len, held)), len(piece))
+            held.append(piece[:at])
+            if sum(map(len, held)) < block:
+                continue
+            yield np.concatenate(held)
+            held = []
+        end = at + (len(piece) - at) // block * block
+        size = block * (blocks if _ready(piece) else min(blocks, max(1, CHUNK_BYTES // (8 * piece.shape[1] * block))))
+        for low in range(at, end, size):
+            yield piece[low : min(low + size, end)]
+        if end < len(piece):
+            held = [piece[end:]]
+    if held:
+        yield np.concatenate(held)
+
+
+def between(pieces: Sequence[NDArray[Any]], start: int, stop: int) -> list[NDArray[Any]]:
+    """Return the parts of pieces that hold the rows start … stop−1, counted from the first piece's first."""
+    found, first = [], 0
+    for piece in pieces:
+        low, high = max(start - first, 0), min(stop - first, len(piece))
+        if low < high:
+            found.append(piece[low:high])
+        first += len(piece)
+    return found
+
+
+def joined(parts: Sequence[NDArray[Any]], like: NDArray[Any]) -> NDArray[Any]:
+    """Return the parts as one array, or no rows `like` some."""
+    if not parts:
+        return like[:0]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _ready(piece: NDArray[Any]) -> bool:
+    """Whether kernels can read a piece as it lies."""
+    return piece.flags.c_contiguous and piece.flags.aligned and piece.dtype in (np.float64, np.float32)
