@@ -7,7 +7,7 @@ from fastgmm import GaussianMixture
 
 ray = pytest.importorskip("ray")
 
-import itertools
+import itertools  # noqa: E402
 
 from fastgmm.rows.ray import RayRows  # noqa: E402
 

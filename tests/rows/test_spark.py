@@ -11,7 +11,7 @@ pytest.importorskip("pyarrow")
 if shutil.which("java") is None:
     pytest.skip("Spark needs a Java runtime", allow_module_level=True)
 
-import itertools
+import itertools  # noqa: E402
 
 from fastgmm.rows.spark import SparkRows  # noqa: E402
 

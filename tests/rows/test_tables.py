@@ -380,7 +380,7 @@ class Trap:
     [
         (pickle.dumps([1.0]), "a Python pickle, which is not loaded"),
         (b"PK\x03\x04rest", "an .npz or .zip archive"),
-        (gzip.compress(b"x"), "a gzip file"),
+        (gzip.compress(b"x", mtime=0), "a gzip file"),
         (b"1,2\n3,4\n", r"it begins with b'1,2\n3,'"),
         (b"\x93NU", r"it begins with b'\x93NU'"),
     ],
