@@ -153,7 +153,7 @@ class Anderson(AbstractAcceleration):
 MEMORY, FEWEST_STEPS, LONGEST_WAIT = 8, 5, 16
 """Differences of steps that are kept, steps before the first proposal, and between refusals.
 
-On the problems of `SHORTEST`: 0.61, 1.15, 0 / 1. From three steps on: 0.65, 1.77, 1 / 1; without waiting: 0.60, 1.24.
+On the problems of `SHORTEST`: 0.60, 1.15, 1 / 0. From three steps on, without waiting: 0.65, 1.77, 1 / 1.
 """
 DAMPING = 1e-10
 """Of the sum of the squared singular values: added to each of them."""
