@@ -5,6 +5,6 @@ Every strategy takes a problem and the best mixture so far, and gives one that i
 
 from fastgmm.em.search.budget import PASSES as PASSES
 from fastgmm.em.search.budget import parsed as parsed
-from fastgmm.em.search.searched import STRATEGIES as STRATEGIES
-from fastgmm.em.search.searched import Search as Search
-from fastgmm.em.search.searched import searched as searched
+from fastgmm.em.search.strategies import STRATEGIES as STRATEGIES
+from fastgmm.em.search.strategies import Search as Search
+from fastgmm.em.search.strategies import searched as searched

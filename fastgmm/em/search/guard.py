@@ -22,6 +22,9 @@ Fisher's irises with K = 3 have optima at 1e-5 and below (rows with equal petal 
 4e-3; Old Faithful with K = 4 has 1e-8 (equal durations) and 1e-4 (nine rows along a line), the best of the others 2e-3.
 """
 
+NONE = 1e-14
+"""Variance, of the largest of standardised features, that is told from none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Guard:
@@ -29,8 +32,8 @@ class Guard:
 
     Parameters
     ----------
-    whitener : array of shape (D, D)
-        W with W S Wᵀ = 1 for the covariance S of all rows.
+    whitener : array of shape (R, D)
+        W with W S Wᵀ = 1 for the covariance S of all rows, whose rank is R.
     weight : float
         How many rows the weights 1 stand for.
     smallest : float
@@ -50,8 +53,9 @@ class Guard:
         deviations = np.sqrt(np.diagonal(covariance))
         deviations = np.where(deviations > 0, deviations, 1.0)
         values, vectors = np.linalg.eigh(covariance / deviations[:, None] / deviations)
-        values = np.maximum(values, np.finfo(np.float64).eps * values[-1])
-        return cls(vectors.T / np.sqrt(values)[:, None] / deviations, weight, len(values) + 2.0, FLATTEST)
+        varies = values > NONE * values[-1]
+        whitener = vectors.T[varies] / np.sqrt(values[varies])[:, None] / deviations
+        return cls(whitener, weight, len(values) + 2.0, FLATTEST)
 
     def counts(self, parameters: Parameters) -> float:
         """Return the least effective count."""

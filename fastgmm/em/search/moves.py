@@ -111,8 +111,8 @@ def _planned(view: View, components: tuple[int, ...], start: Parameters) -> Move
 
 def _triples(view: View) -> list[Move]:
     """Return plans to merge a pair and split a third component, by what that gains at least."""
-    k, weights = view.parameters.n_components, view.parameters.weights
-    splits = [split for component in range(k) if (split := _split(view, component)) is not None]
+    weights = view.parameters.weights
+    splits = [split for component in view.present if (split := _split(view, component)) is not None]
     plans = [
         (split.gain - loss, split, pair)
         for split in splits

@@ -83,7 +83,7 @@ def split_starts(component: Parameters, whitener: Floats, rng: np.random.RandomS
     steps = [np.sqrt(values[-1]) * vectors[:, -1]]
     if len(matrix) > 1:
         inner, axes = np.linalg.eigh(whitener @ matrix @ whitener.T)
-        longest = np.sqrt(inner[-1]) * np.linalg.solve(whitener, axes[:, -1])
+        longest = matrix @ whitener.T @ axes[:, -1] / np.sqrt(inner[-1])
         towards = rng.standard_normal(len(matrix))
         steps += [longest, factor @ (towards / np.linalg.norm(towards))]
     centres, depths = np.repeat(component.means, 2, axis=0), np.stack([0.4 * matrix, 1.6 * matrix])

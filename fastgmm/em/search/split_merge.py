@@ -16,9 +16,10 @@ from dataclasses import replace
 import numpy as np
 
 from fastgmm.em.search.moves import Move, found_moves
-from fastgmm.em.search.pieces import replaced
+from fastgmm.em.search.pieces import FREE, replaced
 from fastgmm.em.search.problem import Candidate, Problem
 from fastgmm.em.search.view import View
+from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 
 POLISH = 60
@@ -57,14 +58,26 @@ def _better(problem: Problem, best: Candidate, moves: list[Move], share: float) 
     for trial in [together, *trials] if count > 1 else trials:
         if problem.budget.spent >= share:
             break
-        found = problem.climb(_weighted(trial, problem), POLISH, floor=best.bound, share=share)
+        begun = _within(problem, trial)
+        found = None if begun is None else problem.climb(begun, POLISH, floor=best.bound, share=share)
         if found is not None and problem.sound(found) and found.bound > best.bound + problem.tolerance:
             return found
     return best
 
 
-def _weighted(parameters: Parameters, problem: Problem) -> Parameters:
-    """Make the weights those that the settings want."""
-    if not problem.settings.equal_weights:
+def _within(problem: Problem, parameters: Parameters) -> Parameters | None:
+    """Return a mixture of the model: after a step of EM, unless the model leaves its parts free.
+
+    The likelihood of any other one is no mark for the model's own.
+    """
+    settings = problem.settings
+    if settings.equal_weights:
+        parameters = replace(parameters, weights=np.full(parameters.n_components, 1 / parameters.n_components))
+    if settings.model in FREE.values():
         return parameters
-    return replace(parameters, weights=np.full(parameters.n_components, 1 / parameters.n_components))
+    try:
+        found = settings.maximise(problem.rows.expectation(parameters, problem.team, moments=settings.moments))
+        found.inverse_factors  # noqa: B018 - a degenerate covariance is refused here
+    except DegenerateComponentError:
+        return None
+    return found

@@ -52,6 +52,12 @@ class View:
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
 
+    @cached_property
+    def present(self) -> list[int]:
+        """The components that some rows belong to."""
+        there = (self.responsibilities > NEGLIGIBLE) & (self.weights > 0)[:, None]
+        return [int(k) for k in np.flatnonzero(there.any(axis=0))]
+
     def region(self, components: tuple[int, ...]) -> AbstractRows:
         """Return the rows that belong to some components, weighted by how far they do."""
         shares = self.responsibilities[:, components].sum(axis=1)
@@ -76,11 +82,13 @@ class View:
 
     @cached_property
     def losses(self) -> list[tuple[float, tuple[int, int]]]:
-        """`loss` of all pairs, the least first."""
-        return sorted((self.loss(pair), pair) for pair in combinations(range(self.parameters.n_components), 2))
+        """`loss` of all pairs that are present, the least first."""
+        return sorted((self.loss(pair), pair) for pair in combinations(self.present, 2))
 
     def loss(self, pair: tuple[int, int]) -> float:
         """Return by how much the mean log-likelihood falls, at most, if one component with its moments replaces a pair.
+
+        This is a bound where EM rests, and close to one elsewhere.
 
         Σ_i (γ_i + γ_j) [log(f_i + f_j) − log f] with weighted densities f; the likelihood falls by no more, by
         Jensen's inequality, and that component's mean log-density over the region follows from the moments.
