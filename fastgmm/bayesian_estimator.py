@@ -172,7 +172,9 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (N, D)
+        X : array-like of shape (N, D), or rows outside memory
+            Memory maps, Arrow tables and datasets, HDF5 and Zarr arrays, callables that give a fresh iterator of
+            chunks, and sources of `fastgmm.rows` are read in spans, once an iteration.
         y : ignored
         sample_weight : array-like of shape (N,), optional
             How much each row counts: weight 2 is a row given twice.

@@ -128,7 +128,7 @@ def _sample_parser(commands: Any) -> None:
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
-    command.add_argument("data", metavar="DATA", help=".npy, .csv or .csv.gz file, or the name faithful")
+    command.add_argument("data", metavar="DATA", help=".npy, .parquet, .csv or .csv.gz file, or the name faithful")
 
 
 def _positive(text: str) -> int:

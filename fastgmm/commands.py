@@ -111,7 +111,7 @@ def facts_of(estimator: GaussianMixture, table: Table, seconds: float) -> dict[s
 
 def criteria(mixture: Mixture, table: Table) -> dict[str, float]:
     """Return the log-likelihood of a table, in all and a row, and BIC and AIC, from one pass."""
-    n, p = len(table.values), mixture.n_parameters
+    n, p = table.values.shape[0], mixture.n_parameters
     mean = mixture.score(table.values)
     return {
         "log_likelihood": mean * n,
@@ -176,7 +176,7 @@ def predict(options: Namespace) -> None:
 def score(options: Namespace) -> None:
     """Print how likely DATA are under MODEL."""
     mixture, table = _model(options), read_table(options.data)
-    facts = {"n_rows": len(table.values), **criteria(mixture, table)}
+    facts = {"n_rows": table.values.shape[0], **criteria(mixture, table)}
     if options.json:
         print(json.dumps(facts))
     else:

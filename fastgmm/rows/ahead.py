@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -10,15 +11,17 @@ from typing import TypeVar
 Buffer = TypeVar("Buffer")
 
 
-def ahead(fill: Callable[[Buffer], int], buffers: Sequence[Buffer]) -> Generator[tuple[Buffer, int], None, None]:
+def ahead(
+    fill: Callable[[Buffer], int], buffers: Sequence[Buffer], in_use: int = 1
+) -> Generator[tuple[Buffer, int], None, None]:
     """Fill buffers in turn by a thread of its own; yield each with what `fill` returned, until that is 0.
 
-    A buffer is filled again once the next one is asked for. The thread has ended when the generator has: at its end,
-    when it is closed, and when `fill` raises, which is raised here.
+    A buffer is filled again once `in_use` more have been asked for. The thread has ended when the generator has: at its
+    end, when it is closed, and when `fill` raises, which is raised here.
     """
     free: SimpleQueue[Buffer | None] = SimpleQueue()
     full: SimpleQueue[tuple[Buffer, int] | BaseException] = SimpleQueue()
-    stopped = Event()
+    stopped, used = Event(), deque[Buffer]()
     for buffer in buffers:
         free.put(buffer)
 
@@ -41,8 +44,10 @@ def ahead(fill: Callable[[Buffer], int], buffers: Sequence[Buffer]) -> Generator
                 raise got
             if not got[1]:
                 return
+            used.append(got[0])
             yield got
-            free.put(got[0])
+            if len(used) == in_use:
+                free.put(used.popleft())
     finally:
         stopped.set()
         free.put(None)

@@ -14,6 +14,9 @@ LEAST_SPAN_BYTES, SPAN_BYTES_PER_THREAD = 16 << 20, 2 << 20
 SPANS = 3
 """One that is computed with, one that waits, one that is being filled."""
 
+PIECE_BYTES = 2 << 20
+"""Of a span that one thread sums by itself: what was read is still in the cache."""
+
 CHUNK_BYTES = 4 << 20
 """What a reader asks its file for at once."""
 
@@ -26,9 +29,9 @@ def span_bytes() -> int:
 def budget() -> int:
     """Return the bytes that a pass over rows outside memory takes at most, whatever their number.
 
-    Three spans of rows and what its reader holds: 64 MiB, or 8 MiB a thread where that is more. What a reader holds
-    beyond a quarter of it is the source's own doing: a chunk that a callable gives, a storage chunk of an HDF5 or Zarr
-    array, pages of a Parquet file.
+    Three spans of rows, or as much in shorter ones, and what its reader holds: 64 MiB, or 8 MiB a thread where that is
+    more. What a reader holds beyond a quarter of it is the source's own doing: a chunk that a callable gives, a storage
+    chunk of an HDF5 or Zarr array, pages of a Parquet file.
 
     Examples
     --------

@@ -15,13 +15,16 @@ from fastgmm.errors import DataError
 from fastgmm.frame import Frame
 from fastgmm.rows.ahead import ahead
 from fastgmm.rows.base import AbstractRows, Floats, Span
-from fastgmm.rows.limits import SPANS, span_bytes
+from fastgmm.rows.limits import PIECE_BYTES, SPANS, span_bytes
 from fastgmm.rows.memory import is_ordinary
 from fastgmm.rows.sources import AbstractReader, AbstractSource
 from fastgmm.rows.survey import Survey, Surveyor, check_span
+from fastgmm.sweep import AbstractTask, sweep, sweep_each
+from fastgmm.threads import Team
 from fastgmm.validation import WEIGHTS_RUN, check_weight_span, run_sums, sum_of_weights
 
 NO_WEIGHTS: Floats = np.empty(0)
+ALIGNMENT = 64
 
 
 @dataclass(eq=False)
@@ -44,18 +47,24 @@ class Pool:
         blocks = max(1, self._bytes // (row_bytes * block))
         return blocks - blocks % 2 if blocks > 2 else blocks
 
-    def take(self, size: int) -> NDArray[np.uint8]:
-        """Return so many bytes, or more."""
-        while self._spare:
-            memory = self._spare.pop()
-            if memory.nbytes >= size:
-                return memory
-        return np.empty(size, dtype=np.uint8)
+    def piece(self, row_bytes: int, block: int, pieces: int) -> int:
+        """Return how many blocks fit into one of so many shorter spans."""
+        return max(1, min(PIECE_BYTES, SPANS * self._bytes // pieces) // (row_bytes * block))
+
+    def take(self, size: int, count: int) -> NDArray[np.uint8]:
+        """Return memory for `count` spans of `size` bytes, (count, ≥ size)."""
+        size = -(-size // ALIGNMENT) * ALIGNMENT
+        memory = self._spare.pop() if self._spare else np.empty(0, dtype=np.uint8)
+        if memory.size < size * count:
+            del memory  # before there is more
+            memory = np.empty(size * count, dtype=np.uint8)
+        return memory[: size * count].reshape(count, size)
 
     def give(self, memory: NDArray[np.uint8]) -> None:
         """Take memory back for the next pass."""
-        if len(self._spare) < SPANS:
-            self._spare.append(memory)
+        whole = memory.base if isinstance(memory.base, np.ndarray) else memory
+        if not self._spare:
+            self._spare.append(whole)
 
 
 class StreamedRows(AbstractRows):
@@ -125,20 +134,33 @@ class StreamedRows(AbstractRows):
         with closing(self.source.reader()) as reader:
             yield from self._walk(reader, block, min(blocks, self._largest(block)), check=not self._checked)
 
+    def sweep(self, task: AbstractTask, team: Team) -> Floats:
+        """Sum a task over all rows, in short spans that lie in the cache; each is one thread's."""
+        team = team.suited(self.n_rows, task.block)
+        in_use = 1 if team.size == 1 else team.size + 1
+        blocks = min(task.blocks_per_span, self._pool.piece(self._row_bytes, task.block, in_use + 2))
+        with closing(self.source.reader()) as reader, closing(self._walk(reader, task.block, blocks, in_use)) as spans:
+            return sweep(spans, self.n_rows, task, team) if team.size == 1 else sweep_each(spans, task, team.size)
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.dtype.itemsize * self.n_features + 8 * self.source.weighted
+
     def _largest(self, block: int) -> int:
-        return self._pool.largest(self.dtype.itemsize * self.n_features + 8 * self.source.weighted, block)
+        return self._pool.largest(self._row_bytes, block)
 
     def _walk(
-        self, reader: AbstractReader, block: int, blocks: int, check: bool = False
+        self, reader: AbstractReader, block: int, blocks: int, in_use: int = 1, check: bool = False
     ) -> Generator[Span, None, None]:
-        """Yield spans that a thread reads ahead."""
+        """Yield spans that a thread reads ahead, each valid until `in_use` more have come."""
         expected = self.n_rows if self.counted else None
         size = block * blocks
         if expected is not None:
             size = max(1, min(size, expected))
-        memories = [self._pool.take(size * self.n_features * self.dtype.itemsize) for _ in range(SPANS)]
+        memory = self._pool.take(size * self.n_features * self.dtype.itemsize, in_use + 2)
+        buffers = [self._buffer(part, size) for part in memory]
         start = 0
-        with closing(ahead(_filler(reader), [self._buffer(memory, size) for memory in memories])) as filled:
+        with closing(ahead(_filler(reader), buffers, in_use)) as filled:
             for buffer, count in filled:
                 X, weights = buffer.X[:count], buffer.weights[:count]
                 if expected is not None and start + count > expected:
@@ -148,8 +170,7 @@ class StreamedRows(AbstractRows):
                     check_weight_span(weights, start)
                 yield start, X, self._weighed(start, start + count, weights)
                 start += count
-        for memory in memories:
-            self._pool.give(memory)
+        self._pool.give(memory)
         if expected is not None and start < expected:
             raise self._changed(expected, str(start))
 

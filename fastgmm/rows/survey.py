@@ -102,7 +102,10 @@ def not_finite(X: NDArray[Any], start: int, source: AbstractSource, reader: Abst
     what = "NaN" if np.isnan(X[row, column]) else f"infinity or a value too large for dtype('{X.dtype}')"
     named = f" ({source.columns[column]!r})" if source.columns else ""
     place = reader.where(start + row)
+    n_nan, n_bad = int(np.isnan(X).sum()), int((~np.isfinite(X)).sum())
+    counts = " and ".join(f"{n} {kind}" for n, kind in ((n_nan, "NaN"), (n_bad - n_nan, "infinite")) if n)
     return DataError(
         f"Input X contains {what}, the first at row {start + row}, column {column}{named}"
-        f"{': ' + place if place else ''} ({source.name}). Remove these rows or fill in the values."
+        f"{': ' + place if place else ''} ({source.name}). Of the rows {start} … {start + len(X) - 1}, "
+        f"where reading ended, {counts}. Remove these rows or fill in the values."
     )

@@ -25,15 +25,16 @@ SHOWN = 40  # characters of a faulty cell that a message repeats
 
 NPY_MAGIC = b"\x93NUMPY"
 GZIP_BROKEN = (EOFError, zlib.error, gzip.BadGzipFile)
-ASK_FOR = "give a .npy, .csv or .csv.gz file, or the name 'faithful'"
+ASK_FOR = "give a .npy, .parquet, .csv or .csv.gz file, or the name 'faithful'"
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Rows with the names of their columns."""
 
-    values: NDArray[Any]
-    """The rows: float64 of shape (N, D) from CSV; from `.npy` a read-only memory map of whatever the file holds."""
+    values: Any
+    """The rows: float64 of shape (N, D) from CSV; from `.npy` a read-only memory map of whatever the file holds; from
+    Parquet a source that is read in every pass."""
     columns: tuple[str, ...] | None
     """Names of the D columns; None if the source has none."""
     name: str
@@ -59,6 +60,7 @@ def read_table(source: str | os.PathLike[str]) -> Table:
         - ``.csv``, ``.csv.gz``: numbers separated by commas, in UTF-8. Blank lines are skipped. A cell that is empty,
           ``NA`` or ``nan`` is read as NaN. The first line names the columns if *none* of its cells is a number and at
           least one of them is not missing; a line such as ``x,1`` is therefore data, and faulty.
+        - ``.parquet``: all columns must hold numbers; needs ``fastgmm[arrow]``.
         - ``faithful``: see `fastgmm.datasets.load_faithful`.
 
     Returns
@@ -95,6 +97,11 @@ def _read_file(name: str) -> Table:
     if lower.endswith((".csv", ".csv.gz")):
         head = _read_head(name)
         return Table(_read_csv(name, head), head.columns, name)
+    if lower.endswith(".parquet"):
+        from fastgmm.rows.parquet_files import parquet
+
+        source = parquet(name)
+        return Table(source, source.columns, name)
     suffix = Path(name).suffix
     found = f"files ending in {suffix!r} cannot be read" if suffix else "a file without a suffix cannot be read"
     raise DataError(f"{name}: {found}; {ASK_FOR}.")

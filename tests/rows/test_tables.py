@@ -164,7 +164,7 @@ def test_null_character_in_the_name():
 
 def test_folder(write, tmp_path):
     (tmp_path / "data.csv").mkdir()
-    assert failure("data.csv").startswith("data.csv: a folder, not a file; give a .npy, .csv or .csv.gz file")
+    assert failure("data.csv").startswith("data.csv: a folder, not a file; give a .npy, .parquet, .csv or .csv.gz file")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -192,7 +192,7 @@ def test_disk_fails_while_reading(write, monkeypatch):
     assert failure("data.csv").startswith("data.csv: cannot be read (Input/output error);")
 
 
-@pytest.mark.parametrize("name", ["data.parquet", "data.txt", "data.csv.bz2"])
+@pytest.mark.parametrize("name", ["data.feather", "data.txt", "data.csv.bz2"])
 def test_unknown_suffix(write, name):
     message = failure(write("1,2\n", name))
     suffix = re.escape(name[name.rindex(".") :])
@@ -392,3 +392,13 @@ def test_not_npy(write, content, found):
 
 def test_empty_npy(write):
     assert failure(write(b"", "X.npy")).startswith("X.npy: the file is empty; save")
+
+
+def test_parquet_is_read_in_every_pass(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"x": [1.0, 2.0], "y": [3, 4]}), tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert table.columns == ("x", "y")
+    assert table.values.shape == (2, 2)
+    np.testing.assert_array_equal(next(table.values.chunks()).values, [[1.0, 3.0], [2.0, 4.0]])
