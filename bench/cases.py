@@ -103,4 +103,7 @@ WHOLE = _named(
 )
 """Whole fits."""
 
-ALL = CASES | APART | WHOLE
+ONLINE = _named(CASES["d2k8"], _synthetic("d8k16-1M", 1_000_000, 8, 16))
+"""Streams of a million rows."""
+
+ALL = CASES | APART | WHOLE | ONLINE

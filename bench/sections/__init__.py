@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from bench.plan import Plan
-from bench.sections import bounded, cold, fits, float32, iterations, memory, roofline, slopes, threads
+from bench.sections import bounded, cold, fits, float32, iterations, memory, online, roofline, slopes, threads
 from bench.targets import Finding
 
 Line = dict[str, Any]
@@ -55,6 +55,7 @@ SECTIONS: dict[str, Section] = {
     "memory": memory,
     "cold": cold,
     "fits": fits,
+    "online": online,
 }
 """In the order in which `python -m bench all` runs them: what is asked most first."""
 

@@ -53,7 +53,8 @@ class GaussianMixture(AbstractMixtureEstimator):
         Added to the variances.
     max_iter, n_init : int, default=100 and 1
         Most iterations of a run, and number of runs, of which the best is kept.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "online"}, default="kmeans"
+        "online" goes beyond scikit-learn: one pass of stepwise EM over all rows, in small batches.
     weights_init, means_init, precisions_init : array-like, optional
         Shapes (K,), (K, D) and that of ``covariances_``: taken instead of what `init_params` finds.
     random_state : int, RandomState instance or None
