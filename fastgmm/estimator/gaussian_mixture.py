@@ -18,12 +18,13 @@ from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
 from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
-from fastgmm.estimator import advice, online
+from fastgmm.estimator import advice, online, routing
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.estimator.plan import settings_of, starts_of
 from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of
+from fastgmm.estimator.routing import UNCHANGED, Request
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise.given import given_start
 from fastgmm.mixture import Mixture
@@ -276,6 +277,11 @@ class GaussianMixture(AbstractMixtureEstimator):
         stream, result, rows, names = online.step(self, X, sample_weight)
         self._publish(result, rows, names)
         self._stream, self.n_iter_ = stream, stream.batches
+        return self
+
+    def set_partial_fit_request(self, *, sample_weight: Request = UNCHANGED) -> Self:
+        """Say whether meta-estimators pass `sample_weight` to `partial_fit`: True, False, None (refuse) or an alias."""
+        routing.request(self, "partial_fit", sample_weight)
         return self
 
     def _fit(self, X: Any, sample_weight: ArrayLike | None, saving: Saving = NO_SAVING) -> AbstractRows:
