@@ -114,4 +114,7 @@ WHOLE = _named(
 )
 """Whole fits."""
 
-ALL = CASES | APART | OVERLAPPING | WHOLE
+ONLINE = _named(CASES["d2k8"], synthetic("d8k16-1M", 1_000_000, 8, 16))
+"""Streams of a million rows."""
+
+ALL = CASES | APART | OVERLAPPING | WHOLE | ONLINE

@@ -15,6 +15,7 @@ from bench.sections import (
     float32,
     iterations,
     memory,
+    online,
     roofline,
     slopes,
     threads,
@@ -69,6 +70,7 @@ SECTIONS: dict[str, Section] = {
     "cold": cold,
     "fits": fits,
     "acceleration": acceleration,
+    "online": online,
 }
 """In the order in which `python -m bench all` runs them: what is asked most first."""
 

@@ -18,6 +18,7 @@ from fastgmm.em.degeneracy import Degeneracy, spread
 from fastgmm.em.run import Settings
 from fastgmm.em.walk import MStep
 from fastgmm.initialise import start
+from fastgmm.initialise.lloyd import drawn
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
@@ -174,6 +175,15 @@ def stepwise(
             )
             now = now.after(statistics, settings)
     return now
+
+
+def online(
+    rows: AbstractRows, n_components: int, settings: Settings, rng: np.random.RandomState, team: Team
+) -> Stepwise:
+    """Return where one pass of stepwise EM over all rows leads, from a batch of them."""
+    sample = drawn(rows, batch_size(n_components, rows.n_features), rng).in_frame(rows.frame)
+    begun = begin(sample, n_components, settings, "kmeans", rng, team)
+    return stepwise(rows, settings, team, begun, rng)
 
 
 def batch_size(n_components: int, n_features: int) -> int:

@@ -17,9 +17,12 @@ from fastgmm.parameter_checks import check_boolean, check_choice, check_number, 
 from fastgmm.threads import team
 from fastgmm.validation import WEIGHT_TYPES
 
+ONLINE = "online"
+"""The start of a `GaussianMixture` by stepwise EM."""
 
-def check_shared(estimator: Any) -> None:
-    """Refuse what no mixture estimator takes: the parameters that all of them share."""
+
+def check_shared(estimator: Any, starts: tuple[str, ...] = METHODS) -> None:
+    """Refuse what no mixture estimator takes: the parameters that all of them share. `starts` are its `init_params`."""
     owner = type(estimator).__name__
     check_number(estimator.n_components, "n_components", owner, int, 1)
     check_number(estimator.tol, "tol", owner, float, 0)
@@ -30,7 +33,7 @@ def check_shared(estimator: Any) -> None:
     check_verbose(estimator.verbose, "verbose", owner)
     check_boolean(estimator.warm_start, "warm_start", owner)
     random_state(estimator.random_state, owner)
-    check_choice(estimator.init_params, "init_params", owner, METHODS)
+    check_choice(estimator.init_params, "init_params", owner, starts)
     team(estimator.n_threads)
 
 
@@ -49,7 +52,7 @@ def check_passes(estimator: Any) -> None:
 def check_parameters(estimator: Any) -> None:
     """Refuse what a `GaussianMixture` does not take."""
     owner = type(estimator).__name__
-    check_shared(estimator)
+    check_shared(estimator, (*METHODS, ONLINE))
     check_passes(estimator)
     check_choice(estimator.covariance_type, "covariance_type", owner, (*FAMILIES, *MODELS))
     check_boolean(estimator.equal_weights, "equal_weights", owner)

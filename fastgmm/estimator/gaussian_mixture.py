@@ -19,12 +19,13 @@ from fastgmm.em.run import Interrupted, RunResult, Start
 from fastgmm.em.search import PASSES
 from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
-from fastgmm.estimator import advice, online
+from fastgmm.estimator import advice, online, routing
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.estimator.plan import settings_of, starts_of
 from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of
+from fastgmm.estimator.routing import UNCHANGED, Request
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise.given import given_start
 from fastgmm.mixture import Mixture
@@ -54,7 +55,8 @@ class GaussianMixture(AbstractMixtureEstimator):
         Added to the variances.
     max_iter, n_init : int, default=100 and 1
         Most iterations of a run, and number of runs, of which the best is kept.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+    init_params : {"kmeans", "k-means++", "random", "random_from_data", "online"}, default="kmeans"
+        "online" goes beyond scikit-learn: one pass of stepwise EM over all rows, in small batches.
     weights_init, means_init, precisions_init : array-like, optional
         Shapes (K,), (K, D) and that of ``covariances_``: taken instead of what `init_params` finds.
     random_state : int, RandomState instance or None
@@ -316,6 +318,11 @@ class GaussianMixture(AbstractMixtureEstimator):
         stream, result, rows, names = online.step(self, X, sample_weight)
         self._publish(result, rows, names)
         self._stream, self.n_iter_ = stream, stream.batches
+        return self
+
+    def set_partial_fit_request(self, *, sample_weight: Request = UNCHANGED) -> Self:
+        """Say whether meta-estimators pass `sample_weight` to `partial_fit`: True, False, None (refuse) or an alias."""
+        routing.request(self, "partial_fit", sample_weight)
         return self
 
     def _fit(self, X: Any, sample_weight: ArrayLike | None, saving: Saving = NO_SAVING) -> AbstractRows:

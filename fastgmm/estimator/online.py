@@ -14,7 +14,7 @@ from fastgmm.em.convergence import Status
 from fastgmm.em.online import Stepwise, begin, implied
 from fastgmm.em.run import RunResult, Settings
 from fastgmm.errors import DataError
-from fastgmm.estimator.checks import check_parameters
+from fastgmm.estimator.checks import ONLINE, check_parameters
 from fastgmm.estimator.plan import settings_of
 from fastgmm.frame import Frame
 from fastgmm.initialise.given import GivenStart, given_start
@@ -110,7 +110,8 @@ def _from_batch(
     if given.complete:
         return _resting_on(given.over(None, rows.frame), 0.0, rows.weight, settings)
     rng = random_state(estimator.random_state, type(estimator).__name__)
-    begun = begin(rows, estimator.n_components, settings, estimator.init_params, rng, workers)
+    method = "kmeans" if estimator.init_params == ONLINE else estimator.init_params
+    begun = begin(rows, estimator.n_components, settings, method, rng, workers)
     if given.empty:
         return begun
     return _resting_on(given.over(begun.parameters, rows.frame), 0.0, rows.weight, settings)

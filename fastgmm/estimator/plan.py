@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.em.online import online
 from fastgmm.em.progressive import is_worth, progressive
 from fastgmm.em.run import Settings, Start, first
 from fastgmm.em.search import Search, parsed, searched
 from fastgmm.errors import DataError
+from fastgmm.estimator.checks import ONLINE
 from fastgmm.initialise import start
 from fastgmm.initialise.given import GivenStart
 from fastgmm.initialise.overall import overall
@@ -103,6 +105,9 @@ def starts_of(
             found = progressive(rows, k, settings, rng, workers)
             if found is not None:
                 return Start(given.over(found, rows.frame))
+        if estimator.init_params == ONLINE:
+            begun = online(rows, k, settings, rng, workers)
+            return Start(given.over(begun.parameters, rows.frame), begun.degenerate)
         made = first(start(rows, k, estimator.init_params, rng, workers, moments=settings.moments), early)
         return replace(made, parameters=given.over(made.parameters, rows.frame))
 

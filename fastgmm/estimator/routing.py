@@ -11,7 +11,7 @@ UNCHANGED = "$UNCHANGED$"
 Request = bool | str | None
 """True or False: pass it, or do not; None: refuse it; a string: pass what has that name."""
 
-METHODS = ("fit", "score")
+METHODS = ("fit", "partial_fit", "score")
 
 
 def requests_of(estimator: Any) -> Any:
@@ -22,7 +22,7 @@ def requests_of(estimator: Any) -> Any:
     from sklearn.utils.metadata_routing import MetadataRequest
 
     requests = MetadataRequest(owner=type(estimator).__name__)
-    for method in METHODS:
+    for method in (name for name in METHODS if hasattr(estimator, name)):
         getattr(requests, method).add_request(param="sample_weight", alias=None)
     return requests
 

@@ -64,6 +64,9 @@ def _lines() -> list[dict[str, Any]]:
     for case in ("d2k8", "d8k16-300k", "d16k32-100k", "iris"):
         for peer, seconds in (("fastgmm", 1.0), ("scikit-learn", 20.0)):
             lines.append(fit | {"case": case, "peer": peer, "label": peer, "seconds": seconds})
+    stream = {"seed": 0, "batch_rows": 4096, "seconds": 1.0, "batch_seconds": 1.0, "batch_iterations": 9}
+    bounds = {"log_likelihood": -1.0, "batch_log_likelihood": -0.999, "below": 0.001}
+    lines.append(size | {"kind": "online", "case": "d2k8"} | stream | bounds)
     return lines
 
 

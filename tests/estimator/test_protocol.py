@@ -181,6 +181,14 @@ def test_requests_are_kept_by_clones_and_pickles():
     assert set(vars(gm)) - before == {"_metadata_request"}
 
 
+def test_partial_fit_asks_for_weights_where_it_is():
+    with config_context(enable_metadata_routing=True):
+        gm = GaussianMixture().set_partial_fit_request(sample_weight=True)
+        assert gm.get_metadata_routing().partial_fit.requests == {"sample_weight": True}
+        assert gm.get_metadata_routing().fit.requests == {"sample_weight": None}
+        assert fastgmm.BayesianGaussianMixture().get_metadata_routing().partial_fit.requests == {}
+
+
 def test_requests_need_routing():
     for method in ("set_fit_request", "set_score_request"):
         texts = []
