@@ -73,8 +73,7 @@ def _digits() -> Floats:
 # The optima are the best sound ones (`em.search.guard`: every n_k at least D + 2, and no variance below 3e-4 of the
 # largest where all rows' covariance is the unit matrix) of 200 fits each with tol=1e-8 and SQUAREM: 40 kmeans,
 # k-means++ and random_from_data starts and 20 random ones, and 60 searches with a budget of 400 passes. All were found
-# by several of these but that of digits, by one "auto" in 40: `python -m bench.strategies --optima`. (The last 20
-# searches of d2k20 were not run.)
+# by several of these but that of digits, by one "auto" in 40: `python -m bench.strategies --optima`.
 PROBLEMS = {
     problem.name: problem
     for problem in (
