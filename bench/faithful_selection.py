@@ -60,7 +60,7 @@ def main(minutes: float) -> None:
         table = {model: {str(k): round(row[k], 4) for k in sorted(row)} for model, row in best.items()}
         record = {
             "data": "Old Faithful, 272 × 2; BIC = 2 log L − p log N, larger is better",
-            "guard": "components hold two rows for each number of their own, and 1e-3 of all rows' variance in every direction",
+            "guard": "two rows for each number of a component's own, and 1e-3 of all rows' variance in every direction",
             "made": "python -m bench.faithful_selection",
             "rounds": seed,
             "bic": table,

@@ -76,8 +76,8 @@ def select(
     tol, max_iter : float and int, default=1e-8 and 1000
         Of EM on all rows.
     min_rows : float, optional
-        Optima in which a component holds fewer rows do not count. By default two for each number that is its own: D of
-        the mean, and those in which the model's covariances differ; 2 D for "EEE", D (D + 3) for "VVV".
+        Optima in which a component holds fewer rows do not count. By default two for each number of its own: D of the
+        mean, one of a volume, D − 1 of a shape and of an orientation that vary: 2 D for "EEE", 6 D − 2 for "VVV".
     min_variance : float, default=1e-3
         Optima in which a component's variance in some direction is a smaller share of that of all rows do not count
         either: the likelihood grows without bound where a component shrinks onto few rows.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.models import MODELS
 from fastgmm.selection.batch import Batch, Moments, Monomials
 from fastgmm.selection.starts import merges, seeded, splits
 
@@ -34,12 +33,15 @@ class Guard:
     """Least variance of a component in any direction, as a share of that of all rows in that direction."""
 
     def rows_wanted(self, model: str, n_features: int) -> float:
-        """Return how many rows a component must hold: its mean, and what the model lets vary, are its own numbers."""
+        """Return how many rows a component must hold, by the numbers that are its own.
+
+        Those are D of its mean and, where they vary, one of the volume and D − 1 of the shape and of the orientation;
+        that has more than D − 1 beyond two features, but asking for D² rows would refuse what is well determined.
+        """
         if self.min_rows is not None:
             return self.min_rows
-        chosen = MODELS[model]
-        own = chosen.variance_parameters(2, n_features) - chosen.variance_parameters(1, n_features)
-        return ROWS_PER_NUMBER * (n_features + own)
+        volume, shape, orientation = (letter == "V" for letter in model)
+        return ROWS_PER_NUMBER * (n_features + volume + (n_features - 1) * (shape + orientation))
 
     def admits(
         self, shares: Floats, covariances: Floats, least_share: Floats | float, whitener: Floats
