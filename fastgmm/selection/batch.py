@@ -22,8 +22,12 @@ Booleans = NDArray[np.bool_]
 RIDGE = 1e-10
 """Added to the variances (of standardised features), so that a component on a line comes to rest and can be refused."""
 
-NUMBERS = 1 << 17
-"""Responsibilities (R, K, N) at a time: 1 MiB, which stays in the cache."""
+NUMBERS = 1 << 16
+"""Responsibilities (R, K, N) at a time: half a MiB, which stays in the cache."""
+
+
+TINY = 1e-280
+"""Densities of rows from here on are summed as they are."""
 
 
 @lru_cache(maxsize=8)
@@ -102,17 +106,23 @@ class Monomials:
         r, k, f = coefficients.shape
         n = len(self.rows)
         sums, values = np.empty(coefficients.shape), np.empty(r)
-        size = max(1, NUMBERS // (k * n))
+        size = max(1, min(NUMBERS // (k * n), r))
+        joints, kept = np.empty((size * k, n)), np.empty((size * k, n))
         for first in range(0, r, size):
             some = slice(first, first + size)
-            joint = (coefficients[some].reshape(-1, f) @ self.values).reshape(-1, k, n)
-            largest = joint.max(axis=1, keepdims=True)
-            joint -= largest
-            np.exp(joint, out=joint)
-            totals = joint.sum(axis=1, keepdims=True)
-            joint /= totals
-            sums[some] = joint @ self.weighted
-            values[some] = (largest[:, 0] + np.log(totals[:, 0])) @ self.weights
+            count = min(size, r - first)
+            joint, flat = joints[: count * k], kept[: count * k]
+            np.matmul(coefficients[some].reshape(-1, f), self.values, out=joint)
+            shares, largest = np.exp(joint, out=flat).reshape(-1, k, n), np.zeros(1)
+            totals = shares.sum(axis=1, keepdims=True)
+            if not (totals.min() > TINY and totals.max() < np.inf):  # rows that are far from everything
+                joint = joint.reshape(-1, k, n)
+                largest = joint.max(axis=1, keepdims=True)
+                np.exp(joint - largest, out=shares)
+                totals = shares.sum(axis=1, keepdims=True)
+            shares /= totals
+            sums[some] = (flat @ self.weighted).reshape(-1, k, f)
+            values[some] = (np.log(totals) + largest)[:, 0] @ self.weights
         return self.moments(sums), values
 
     def labelled(self, labels: NDArray[np.intp], n_components: int) -> Moments:

@@ -124,14 +124,16 @@ class Candidates:
         )
         parameters = run(rows, start, settings, self._workers).parameters
         statistics = rows.expectation(parameters, self._workers, moments=settings.moments)
-        if terms.prior is None and not self._admitted(rows, parameters, statistics.sum_w):
+        if terms.prior is None and not self._admitted(rows, model, parameters, statistics.sum_w):
             return Refused("the best optima are of a few rows only: see min_rows and min_variance")
         return Fit(rows.frame.leave(parameters), statistics.log_likelihood)
 
-    def _admitted(self, rows: AbstractRows, parameters: Parameters, counts: Floats) -> bool:
+    def _admitted(self, rows: AbstractRows, model: str, parameters: Parameters, counts: Floats) -> bool:
         whitener = whitener_of(overall(rows, self._workers)[1])
         shares = (counts / rows.weight)[None]
-        return bool(self._terms.guard.admits(shares, parameters.matrices[None], rows.weight, whitener)[0])
+        guard = self._terms.guard
+        least = guard.rows_wanted(model, rows.n_features) / rows.weight
+        return bool(guard.admits(shares, parameters.matrices[None], least, whitener)[0])
 
     def _prior(self, rows: AbstractRows, n_components: int) -> Prior | None:
         """Return the prior in the coordinates of the rows' frame."""

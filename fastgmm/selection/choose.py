@@ -76,7 +76,8 @@ def select(
     tol, max_iter : float and int, default=1e-8 and 1000
         Of EM on all rows.
     min_rows : float, optional
-        Optima in which a component holds fewer rows do not count. By default D + 2.
+        Optima in which a component holds fewer rows do not count. By default two for each number of its own: D of the
+        mean, one of a volume, D − 1 of a shape and of an orientation that vary: 2 D for "EEE", 6 D − 2 for "VVV".
     min_variance : float, default=1e-3
         Optima in which a component's variance in some direction is a smaller share of that of all rows do not count
         either: the likelihood grows without bound where a component shrinks onto few rows.
@@ -124,8 +125,7 @@ def select(
     check_range(rows.low, rows.high)
     numbers = _numbers(n_components, rows)
     names = _models(models, rows.n_features)
-    least = rows.n_features + 2.0 if min_rows is None else float(min_rows)
-    terms = Terms(Guard(least, min_variance), prior, reg_covar, tol, max_iter)
+    terms = Terms(Guard(min_rows, min_variance), prior, reg_covar, tol, max_iter)
     candidates = Candidates(rows, team(n_threads), terms)
     candidates.search(names, numbers, THOROUGH if search else QUICK, rng)
     fits = {(model, k): candidates.fit(model, k) for model in names for k in numbers}

@@ -20,21 +20,37 @@ Floats = NDArray[np.float64]
 Cell = tuple[str, int]
 
 
+ROWS_PER_NUMBER = 2.0
+
+
 @dataclass(frozen=True)
 class Guard:
     """Which optima count: the likelihood of mixtures has no maximum, and many that say nothing but of a few rows."""
 
-    min_rows: float
-    """Least weight of a component, in rows."""
-    min_variance: float
+    min_rows: float | None = None
+    """Least weight of a component, in rows. None: `ROWS_PER_NUMBER` for each number that is a component's own."""
+    min_variance: float = 1e-3
     """Least variance of a component in any direction, as a share of that of all rows in that direction."""
 
-    def admits(self, shares: Floats, covariances: Floats, n_rows: float, whitener: Floats) -> NDArray[np.bool_]:
+    def rows_wanted(self, model: str, n_features: int) -> float:
+        """Return how many rows a component must hold, by the numbers that are its own.
+
+        Those are D of its mean and, where they vary, one of the volume and D − 1 of the shape and of the orientation;
+        that has more than D − 1 beyond two features, but asking for D² rows would refuse what is well determined.
+        """
+        if self.min_rows is not None:
+            return self.min_rows
+        volume, shape, orientation = (letter == "V" for letter in model)
+        return ROWS_PER_NUMBER * (n_features + volume + (n_features - 1) * (shape + orientation))
+
+    def admits(
+        self, shares: Floats, covariances: Floats, least_share: Floats | float, whitener: Floats
+    ) -> NDArray[np.bool_]:
         """Return which mixtures count, by shares (R, K), covariances (R, K, D, D) and what whitens all rows (D, D)."""
         relative = whitener @ covariances @ whitener.T
         finite = np.asarray(np.isfinite(relative).all(axis=(1, 2, 3)))
         least = least_eigenvalues(np.where(finite[:, None, None, None], relative, 0.0)).min(axis=1)
-        return finite & (shares.min(axis=1) * n_rows >= self.min_rows) & (least >= self.min_variance)
+        return finite & (shares.min(axis=1) >= least_share) & (least >= self.min_variance)
 
 
 def least_eigenvalues(matrices: Floats) -> Floats:
@@ -59,15 +75,18 @@ class Effort:
     """Fresh starts of each K and round."""
     rounds: int = 1
     """Times to go up and down."""
+    exchanges: int = 0
+    """Times to exchange components of the best, in each round."""
     kept: int = 3
-    """Optima of each cell that are handed on."""
-    short: int = 3
-    """Rounds of SQUAREM before runs are dropped, and between."""
-    survivors: int = 8
-    long: int = 8
-    """Rounds of the last, `kept`, runs."""
+    """Optima of each cell that are known."""
+    screen: int = 4
+    """Plain iterations of all starts."""
+    stages: tuple[tuple[int, int], ...] = ((16, 2), (8, 3), (3, 5))
+    """How many runs are left, and rounds of SQUAREM that they then take."""
     final: int = 25
-    """Rounds of the two best, at the end."""
+    """Rounds of what is known of each cell, at the end."""
+    handed: int = 3
+    """How many optima of a cell other models start from."""
 
 
 @dataclass(eq=False)
@@ -113,12 +132,17 @@ class Search:
                 if k > 1:
                     self._climb(k, {model: self._from(model, k + 1, merges) for model in self._models})
                     self._exchange(k)
+            for _ in range(self._effort.exchanges):
+                for k in numbers:
+                    if k > 1:
+                        self._climb(k, {model: self._from(model, k, exchanged) for model in self._models})
+                        self._exchange(k)
         for k in numbers:
             self._finish(k)
 
     def _finish(self, k: int) -> None:
         """Let the best runs come to rest."""
-        starts = {model: self.found[model, k].moments[:2] for model in self._models if (model, k) in self.found}
+        starts = {model: self.found[model, k].moments for model in self._models if (model, k) in self.found}
         if not starts:
             return
         batch = Batch.start(self._data, starts)
@@ -135,7 +159,11 @@ class Search:
         """Start every model where the others ended."""
         if k == 1:
             return
-        best = {model: self.found[model, k].moments[:1] for model in self._models if (model, k) in self.found}
+        best = {
+            model: self.found[model, k].moments[: self._effort.handed]
+            for model in self._models
+            if (model, k) in self.found
+        }
         others = {model: [moments for other, moments in best.items() if other != model] for model in self._models}
         self._climb(k, others)
 
@@ -147,19 +175,21 @@ class Search:
         effort = self._effort
         batch = Batch.start(self._data, some)
         with np.errstate(all="ignore"):
-            batch.iterate(2)
-            for survivors in (2 * effort.survivors, effort.survivors, effort.kept):
-                batch.accelerate(effort.short)
+            batch.iterate(effort.screen)
+            for survivors, rounds in effort.stages:
                 batch = batch.chosen(self._best(batch, survivors))
                 if not len(batch.moments):
                     return
-            batch.accelerate(effort.long)
+                batch.accelerate(rounds)
             batch = batch.chosen(self._best(batch, effort.kept))
         self._store(k, batch)
 
     def _best(self, batch: Batch, count: int) -> NDArray[np.intp]:
         """Return the best runs of each model that count, each optimum once."""
-        admitted = self._guard.admits(batch.moments.shares, batch.covariances, self._n_rows, self._whitener)
+        d = batch.covariances.shape[-1]
+        least = [self._guard.rows_wanted(model, d) / self._n_rows for model, _, _ in batch.groups]
+        wanted = np.repeat(least, [count for _, count, _ in batch.groups])
+        admitted = self._guard.admits(batch.moments.shares, batch.covariances, wanted, self._whitener)
         values = np.where(admitted, batch.log_likelihoods, -np.inf)
         return np.concatenate([span.start + _distinct(values[span])[:count] for _, span in batch.spans()])
 
@@ -185,6 +215,11 @@ def _distinct(values: Floats) -> NDArray[np.intp]:
     order = order[values[order] > -np.inf]
     steps = np.diff(values[order], prepend=np.inf)
     return np.asarray(order[steps < -SAME])
+
+
+def exchanged(found: Moments) -> Moments:
+    """Return mixtures of as many components: two merged, and one split."""
+    return splits(merges(found))
 
 
 SAME = 1e-5

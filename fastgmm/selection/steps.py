@@ -52,7 +52,7 @@ def _diagonals(matrices: Floats) -> Floats:
 
 def _mean(values: Floats) -> Floats:
     """Return geometric means over the last axis."""
-    return np.exp(np.log(np.maximum(values, TINY)).mean(axis=-1))
+    return np.exp(np.log(np.maximum(values, TINY)).sum(axis=-1) / values.shape[-1])
 
 
 def _volumes(matrices: Floats) -> Floats:
@@ -206,8 +206,10 @@ def _eigen(matrices: Floats) -> tuple[Floats, Floats]:
     small = np.maximum((a * c - b * b) / np.maximum(large, TINY), TINY)
     angle = np.arctan2(2 * b, a - c) / 2
     cosine, sine = np.cos(angle), np.sin(angle)
-    vectors = np.stack([np.stack([-sine, cosine], -1), np.stack([cosine, sine], -1)], -2)
-    return np.stack([small, np.maximum(large, TINY)], -1), vectors.swapaxes(-1, -2)
+    values, vectors = np.empty((*a.shape, 2)), np.empty_like(matrices)
+    values[..., 0], values[..., 1] = small, np.maximum(large, TINY)
+    vectors[..., 0, 0], vectors[..., 1, 0], vectors[..., 0, 1], vectors[..., 1, 1] = -sine, cosine, cosine, sine
+    return values, vectors
 
 
 def _turned(vectors: Floats, variances: Floats) -> Floats:
@@ -229,13 +231,20 @@ def _oriented(shares: Floats, covariances: Floats, state: State, variances: Call
                 p = 0.5 * (weights * (inside[..., e, e] - inside[..., m, m])).sum(axis=1)
                 q = (weights * inside[..., e, m]).sum(axis=1)
                 angle = 0.5 * np.arctan2(-q, -p)
-                cosine, sine = np.cos(angle), np.sin(angle)
-                turn = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
-                axes[..., [e, m]] = axes[..., [e, m]] @ turn
-                inside[..., [e, m]] = inside[..., [e, m]] @ turn[:, None]
-                inside[..., [e, m], :] = turn[:, None].swapaxes(2, 3) @ inside[..., [e, m], :]
+                cosine, sine = np.cos(angle)[:, None], np.sin(angle)[:, None]
+                _rotate(axes.swapaxes(1, 2), e, m, cosine, sine)
+                _rotate(inside, e, m, cosine[:, None], sine[:, None])
+                _rotate(inside.swapaxes(2, 3), e, m, cosine[:, None], sine[:, None])
     state.value = axes
     return _turned(np.broadcast_to(axes[:, None], inside.shape), variances(np.maximum(_diagonals(inside), TINY)))
+
+
+def _rotate(matrices: Floats, e: int, m: int, cosine: Floats, sine: Floats) -> None:
+    """Turn two rows of matrices (…, D, D), in place."""
+    first, second = matrices[..., e, :], matrices[..., m, :]
+    turned = cosine * first + sine * second
+    matrices[..., m, :] = cosine * second - sine * first
+    matrices[..., e, :] = turned
 
 
 STEPS: dict[str, Step] = {
