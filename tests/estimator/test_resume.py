@@ -264,6 +264,7 @@ def wait_for_writes(process: subprocess.Popen[bytes], path: Path) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_process_loses_nothing(path: Path, tmp_path: Path) -> None:
     rows, out = tmp_path / "rows.npy", tmp_path / "fit.npz"
