@@ -27,6 +27,7 @@ from fastgmm.validation import check_rows
 try:
     import distributed
     from distributed import Client, Future, LocalCluster
+    from distributed.protocol import pickle as cloud
 
     from fastgmm.rows.transaction import Limits, together
 except ImportError:
@@ -221,10 +222,10 @@ class DaskRows(AbstractRemoteRows):
         results = self._cluster.together(submit)
         self._follow([held.places[i] for i in chosen], [place for places, _ in results for place in places])
         if merge is not None:
-            return [result for _, result in results]
+            return [cloud.loads(result) for _, result in results]
         every: list[Any] = [None] * len(arguments)
         for i, (_, result) in zip(chosen, results, strict=True):
-            every[i] = result
+            every[i] = cloud.loads(result)
         return every
 
     def reduced(
@@ -238,14 +239,18 @@ class DaskRows(AbstractRemoteRows):
         return functools.reduce(merge, results)
 
     def _calls(self, function: Callable[..., Any], arguments: list[tuple[int, tuple[Any, ...]]]) -> list[Future]:
-        if len(arguments) > FEW and all(some[:1] and some[0] is arguments[0][1][0] for _, some in arguments):
-            common = self._cluster.submit(_same, arguments[0][1][0])
-            arguments = [(i, (common, *some[1:])) for i, some in arguments]
-        held = self._held
+        held, packed = self._held, [(i, some[:1], _packed(some[1:])) for i, some in arguments]
+        first = arguments[0][1][:1] if arguments else ()
+        common: Any = _packed(first)
+        alike = all(some and some[0] is first[0] for _, some, _ in packed)
+        if alike and len(packed) > FEW:
+            common = self._cluster.submit(_same, common)
         with _large_arguments():
             return [
-                self._cluster.submit(_here, function, held.futures[i], *some, place=held.places[i])
-                for i, some in arguments
+                self._cluster.submit(
+                    _here, function, held.futures[i], common if alike else _packed(some), rest, place=held.places[i]
+                )
+                for i, some, rest in packed
             ]
 
     def _follow(self, planned: list[str], found: list[str]) -> None:
@@ -321,14 +326,21 @@ def _close(client: Client, cluster: LocalCluster) -> None:
     cluster.close()
 
 
-def _here(function: Callable[..., Any], bundle: Bundle, *arguments: Any) -> tuple[list[str], Any]:
+def _here(function: Callable[..., Any], bundle: Bundle, *arguments: bytes) -> tuple[list[str], Any]:
     """Call a function on a worker, and tell which that is."""
-    return [distributed.get_worker().address], function(bundle, *arguments)
+    result = function(bundle, *(one for packed in arguments for one in cloud.loads(packed)))
+    return [distributed.get_worker().address], _packed(result)
+
+
+def _packed(thing: Any) -> bytes:
+    """Pickle a thing in one piece: each array by itself would be a message, and small messages wait for each other."""
+    return cloud.dumps(thing)
 
 
 def _merged(merge: Callable[[Any, Any], Any], results: list[tuple[list[str], Any]]) -> tuple[list[str], Any]:
     """Merge what `_here` returned."""
-    return [place for places, _ in results for place in places], functools.reduce(merge, [one for _, one in results])
+    result = functools.reduce(merge, [cloud.loads(one) for _, one in results])
+    return [place for places, _ in results for place in places], _packed(result)
 
 
 def _same(thing: Any) -> Any:

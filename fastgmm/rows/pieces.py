@@ -90,7 +90,7 @@ def whole_blocks(pieces: Sequence[NDArray[Any]], block: int, blocks: int) -> Ite
         if end < len(piece):
             held = [piece[end:]]
     if held:
-        yield np.concatenate(held)
+        yield joined(held, held[0])
 
 
 def between(pieces: Sequence[NDArray[Any]], start: int, stop: int) -> list[NDArray[Any]]:

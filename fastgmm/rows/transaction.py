@@ -20,6 +20,9 @@ LOST = (KilledWorker, CancelledError, CommClosedError, TimeoutError, OSError)
 LOOK = 1.0
 """Seconds between two looks at whether there are workers."""
 
+FETCH = 4.0
+"""Seconds after which a look is taken at whether results are still there."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -51,7 +54,7 @@ def together(client: Client, submit: Callable[[int], list[Future]], limits: Limi
         try:
             futures = submit(attempt)
             _await(client, futures, limits)
-            return client.gather(futures)
+            return _fetched(client, futures, limits)
         except LOST as error:
             reason = error
         finally:
@@ -85,6 +88,19 @@ def _await(client: Client, futures: list[Future], limits: Limits) -> None:
             )
         if now - began > limits.deadline:
             raise TimeoutError(f"a pass took longer than {limits.deadline:g} s")
+
+
+def _fetched(client: Client, futures: list[Future], limits: Limits) -> list[Any]:
+    """Return results that are ready; raise if a worker died with one, for which Dask may wait for ever."""
+    began, patience = time.monotonic(), FETCH
+    while True:
+        try:
+            return client.sync(client._gather, futures, callback_timeout=patience)
+        except TimeoutError:
+            where = client.who_has(futures)
+            if time.monotonic() - began > limits.deadline or not all(where.get(one.key) for one in futures):
+                raise
+            patience *= 2
 
 
 def _cancel(client: Client, futures: list[Future]) -> None:

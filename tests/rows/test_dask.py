@@ -15,6 +15,7 @@ da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
 from fastgmm.rows import dask as rows_dask  # noqa: E402
+from fastgmm.rows import transaction  # noqa: E402
 from fastgmm.rows.dask import Limits, collection_rows, distribute  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning")
@@ -257,7 +258,7 @@ def test_a_worker_dies(client, reference, monkeypatch, owner, name, number, stop
 
 
 def test_a_worker_dies_with_sums_that_were_not_fetched(client, reference, monkeypatch):
-    death = Death(client, monkeypatch, distributed.Client, "gather", 7)
+    death = Death(client, monkeypatch, transaction, "_fetched", 7)
     found = model().fit(da.from_array(X, chunks=(7_777, 2)))
     assert death.killed is not None
     assert_same(found, reference)

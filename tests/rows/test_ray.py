@@ -1,4 +1,5 @@
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,8 +7,6 @@ import pytest
 from fastgmm import GaussianMixture
 
 ray = pytest.importorskip("ray")
-
-import itertools  # noqa: E402
 
 from fastgmm.rows.ray import RayRows  # noqa: E402
 
@@ -29,7 +28,7 @@ def test_ray_gives_the_bits_of_an_array():
     rng.shuffle(X)
     make = ray.remote(lambda start, stop: X[start:stop])
     edges = [0, 7_777, 7_778, 20_000, 30_000]
-    rows = RayRows([make.remote(a, b) for a, b in itertools.pairwise(edges)])
+    rows = RayRows([make.remote(a, b) for a, b in pairwise(edges)])
     expected = GaussianMixture(3, random_state=0, tol=1e-6).fit(X)
     found = GaussianMixture(3, random_state=0, tol=1e-6).fit(rows)
     assert found.lower_bounds_ == expected.lower_bounds_

@@ -1,4 +1,5 @@
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,8 +11,6 @@ pyspark = pytest.importorskip("pyspark")
 pytest.importorskip("pyarrow")
 if shutil.which("java") is None:
     pytest.skip("Spark needs a Java runtime", allow_module_level=True)
-
-import itertools  # noqa: E402
 
 from fastgmm.rows.spark import SparkRows  # noqa: E402
 
@@ -34,7 +33,7 @@ def session():
 
 def frame_of(session, X, edges):
     """A data frame of partitions that are cut at some rows."""
-    pieces = [X[a:b].tolist() for a, b in itertools.pairwise(edges)]
+    pieces = [X[a:b].tolist() for a, b in pairwise(edges)]
     rdd = session.sparkContext.parallelize(range(len(pieces)), len(pieces)).flatMap(lambda i: pieces[i])
     return session.createDataFrame(rdd, "a double, b double")
 
