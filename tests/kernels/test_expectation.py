@@ -51,7 +51,7 @@ def assert_like_the_oracle(
     weights = np.ones(len(X)) if sample_weight is None else sample_weight
     likelihoods = weights * reference.log_likelihoods(joint)
     assert abs(found.log_likelihood - likelihoods.sum()) <= 1e-13 * np.abs(likelihoods).sum()
-    assert found.weight == weights.sum()
+    assert found.weight == pytest.approx(weights.sum(), rel=1e-14)
 
 
 # --- compiled ---
@@ -247,7 +247,7 @@ def assert_within_float32(
     if shares is None:
         assert abs(found.log_likelihood - likelihoods.sum()) <= 1e-6 * np.abs(likelihoods).sum()
         shares = reference.responsibilities(joint)
-    assert found.weight == weights.sum()
+    assert found.weight == pytest.approx(weights.sum(), rel=1e-14)
     expected = reference.moments(rows, shares, found.origins, sample_weight)
     problems.assert_moments(found, expected, rtol=2e-6)
 
