@@ -8,6 +8,7 @@ import numpy as np
 
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
+from fastgmm.triangles import factored
 
 CORRELATED = 2.0**7
 """Largest growth of a rounding on its way through a whitener, max_i Σ_j |W_ij| σ_j, that float32 is trusted with.
@@ -66,7 +67,7 @@ def trusted(statistics: SufficientStatistics) -> bool:
         return False
     deviations = np.sqrt(variances)
     try:
-        factors = np.linalg.cholesky(covariances / (deviations[:, :, None] * deviations[:, None, :]))
+        factors, _ = factored(covariances / (deviations[:, :, None] * deviations[:, None, :]))
     except np.linalg.LinAlgError:
         return False
     return bool(np.diagonal(factors, axis1=1, axis2=2).min() >= 1 / CORRELATED)
@@ -75,11 +76,18 @@ def trusted(statistics: SufficientStatistics) -> bool:
 def told(statistics: SufficientStatistics, whole: SufficientStatistics) -> bool:
     """Return whether pooled moments, the difference of all rows' and of what components' means explain, tell a shape.
 
-    They do where no direction keeps less than REMAINS of its variance. `whole` are the statistics of all rows as one.
+    They do where no direction keeps less than REMAINS of its variance: where they are still positive definite with that
+    share of all rows' taken away. `whole` are the statistics of all rows as one.
     """
+    total = whole.scatters[0]
+    variances = np.diagonal(total)
+    if not (variances > 0).all():
+        return False
+    deviations = np.sqrt(variances)
     try:
-        factor = np.linalg.cholesky(whole.scatters[0])
+        # Not LAPACK: its threads, once started, wait for more work on the processors that the next pass needs, which
+        # took twice as long then (float32, D = 128, two threads).
+        factored(((statistics.scatters - REMAINS * total) / deviations[:, None] / deviations)[None])
     except np.linalg.LinAlgError:
         return False
-    half = np.linalg.solve(factor, statistics.scatters)
-    return bool(np.linalg.eigvalsh(np.linalg.solve(factor, half.T)).min() >= REMAINS)
+    return True
