@@ -18,7 +18,7 @@ from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
 from fastgmm.em.search import PASSES
 from fastgmm.em.state import RunState
-from fastgmm.errors import DataError
+from fastgmm.errors import DataError, DistributedError
 from fastgmm.estimator import advice, online, routing
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
@@ -358,6 +358,10 @@ class GaussianMixture(AbstractMixtureEstimator):
                 result = best_run(rows, starts, settings, workers, watch, previous, ended, started, recorder)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
+            raise
+        except DistributedError as error:
+            if saving.path is not None:
+                error.add_note(f"The last checkpoint is {saving.path}: fit with resume=True goes on from there.")
             raise
         self._publish(result, rows, names)
         advice.warn(result, rows, np.asarray(settings.ridge), self.max_iter, stacklevel=4)

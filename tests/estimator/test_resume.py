@@ -21,7 +21,7 @@ import fastgmm
 from fastgmm import GaussianMixture
 from fastgmm.em import passes, progressive, recorder
 from fastgmm.em.checkpoint import load
-from fastgmm.errors import CheckpointError, ParameterError
+from fastgmm.errors import CheckpointError, DistributedError, ParameterError
 from fastgmm.models import MODELS
 
 X, START = problems.overlapping(600, 2, 3)
@@ -284,7 +284,7 @@ def test_a_killed_process_loses_nothing(path: Path, tmp_path: Path) -> None:
         process.stdout.close()
         now = load(path)  # never half-written
         if not now.finished:
-            places.add((now.restart, 0 if now.state is None else len(now.state.lower_bounds)))
+            places.add((now.restart, 0 if now.state is None else len(now.state.history)))
     assert len(places) >= 3  # so the kills did fall into the iterations
     whole = fitted(mixture(max_iter=600, n_init=2, init_params="random"))
     expected = whole.weights_, whole.means_, whole.covariances_, np.array(whole.lower_bounds_), whole.predict(X)
@@ -402,3 +402,13 @@ def test_what_killed_writers_left_is_removed(path: Path) -> None:
     (path.parent / ".fit.ckpt.mine").write_bytes(b"a user's")
     fitted(mixture(), checkpoint=path)
     assert sorted(os.listdir(path.parent)) == [".fit.ckpt.mine", "fit.ckpt"]
+
+
+def test_a_cluster_that_gives_up_names_the_checkpoint(path: Path) -> None:
+    def lost(done: Any) -> None:
+        raise DistributedError("no worker is left")
+
+    with pytest.raises(DistributedError) as caught:
+        mixture(callback=lost).fit(X, checkpoint=path)
+    assert str(path) in caught.value.__notes__[0]
+    assert bits(fitted(mixture(), checkpoint=path, resume=True)) == bits(fitted(mixture()))
