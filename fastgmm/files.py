@@ -6,11 +6,20 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write `content` beside `path`, flush it to the disk, and move it into place."""
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file beside `path`; once the block has ended well, flush it to the disk and move it into place.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written there; what was there before stays, whatever is raised.
+    """
     target = Path(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -18,7 +27,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         raise type(error)(error.errno, f"cannot write into {target.parent}: {error.strerror}", str(target)) from None
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -29,6 +38,12 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write `content` beside `path`, flush it to the disk, and move it into place."""
+    with replacing(path) as file:
+        file.write(content)
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:

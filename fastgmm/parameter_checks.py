@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgmm.errors import ParameterError
 
@@ -28,6 +29,16 @@ def check_choice(value: Any, name: str, owner: str, choices: tuple[str, ...]) ->
     if not (isinstance(value, str) and value in choices):
         options = ", ".join(repr(choice) for choice in sorted(choices))
         raise _refuse(name, owner, f"a str among {{{options}}}", value)
+
+
+def check_array(value: Any, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
+    """Return a parameter as a float64 array; ValueError in scikit-learn's words for another shape, NaN or infinity."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"The parameter '{name}' contains NaN or infinity; every entry must be finite.")
+    return array
 
 
 def check_boolean(value: Any, name: str, owner: str) -> None:

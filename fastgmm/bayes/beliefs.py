@@ -12,6 +12,7 @@ from fastgmm.bayes.prior import Prior
 from fastgmm.errors import DataError
 from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
+from fastgmm.parameter_checks import check_array
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows, Trust
 from fastgmm.statistics import MOMENTS
@@ -100,24 +101,15 @@ def beliefs(
         form,
         1.0 / n_components if concentration is None else concentration,
         1.0 if mean_precision is None else mean_precision,
-        None if mean is None else _array(mean, (n_features,), "means"),
+        None if mean is None else check_array(mean, (n_features,), "means"),
         degrees,
         None if covariance is None else _covariance(covariance, form, n_features),
     )
 
 
-def _array(value: Any, shape: tuple[int, ...], name: str) -> Floats:
-    array = np.asarray(value, dtype=np.float64)
-    if array.shape != shape:
-        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"The parameter '{name}' contains NaN or infinity; every entry must be finite.")
-    return array
-
-
 def _covariance(value: Any, form: str, n_features: int) -> Floats:
     shape = {"diag": (n_features,), "spherical": ()}.get(form, (n_features, n_features))
-    covariance = _array(value, shape, f"{form} covariance_prior")
+    covariance = check_array(value, shape, f"{form} covariance_prior")
     if form in ("diag", "spherical"):
         if not (covariance > 0).all():
             raise ValueError(f"'{form} precision' should be positive")  # scikit-learn says precision here

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastgmm.bayes.posterior import Posterior
 from fastgmm.bayes.prior import Prior
 from fastgmm.bayes.weights import WEIGHTS
-from fastgmm.models.full import EMPTY
+from fastgmm.models.moments import EMPTY
 from fastgmm.statistics import SufficientStatistics
 
 Floats = NDArray[np.float64]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
+from fastgmm.parameter_checks import check_array
 from fastgmm.parameters import Parameters
 
 Floats = NDArray[np.float64]
@@ -75,23 +76,14 @@ def given_start(
     """
     return GivenStart(
         None if weights is None else _weights(weights, n_components),
-        None if means is None else _array(means, (n_components, n_features), "means"),
+        None if means is None else check_array(means, (n_components, n_features), "means"),
         None if precisions is None else _precisions(precisions, n_components, n_features, form),
         form,
     )
 
 
-def _array(value: Any, shape: tuple[int, ...], name: str) -> Floats:
-    array = np.asarray(value, dtype=np.float64)
-    if array.shape != shape:
-        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"The parameter '{name}' contains NaN or infinity; every entry must be finite.")
-    return array
-
-
 def _weights(value: Any, n_components: int) -> Floats:
-    weights = _array(value, (n_components,), "weights")
+    weights = check_array(value, (n_components,), "weights")
     if (weights < 0.0).any() or (weights > 1.0).any():
         low, high = weights.min(), weights.max()
         # scikit-learn's words, whose max and min are swapped: its tests, and its users', match them.
@@ -106,7 +98,7 @@ def _weights(value: Any, n_components: int) -> Floats:
 
 
 def _precisions(value: Any, n_components: int, n_features: int, form: str) -> Floats:
-    precisions = _array(value, FORMS[form].shape(n_components, n_features), f"{form} precision")
+    precisions = check_array(value, FORMS[form].shape(n_components, n_features), f"{form} precision")
     if form in DIAGONAL:
         if not (precisions > 0.0).all():
             raise ValueError(f"'{form} precision' should be positive")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from abc import ABC, abstractmethod
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import DataError
+from fastgmm.files import replacing
 
 HEADER_BYTES = 128
 """Of a `.npy` file: room for any number of rows, which is known at the end only."""
@@ -23,12 +23,12 @@ class AbstractOutput(ABC):
     """A file beside its final place, moved there when all rows are in it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._target = Path(path)
+        self._whole = ExitStack()
         try:
-            handle, self._name = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
+            self._file = self._whole.enter_context(replacing(path))
         except OSError as error:
-            raise DataError(f"{path} cannot be written: {error.strerror}; choose another place.") from None
-        self._file = os.fdopen(handle, "wb")
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise DataError(f"{path} cannot be written: {reason}; choose another place.") from None
 
     @abstractmethod
     def write(self, values: NDArray[Any]) -> None:
@@ -41,22 +41,12 @@ class AbstractOutput(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self._finish()
-                self._file.flush()
-                os.fsync(self._file.fileno())
-            self._file.close()
-            if kind is None:
-                mask = os.umask(0)
-                os.umask(mask)
-                os.chmod(self._name, 0o666 & ~mask)
-                os.replace(self._name, self._target)
-        finally:
-            self._file.close()
-            with contextlib.suppress(OSError):
-                os.unlink(self._name)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            self._whole.__exit__(kind, error, at)
+            return
+        with self._whole:
+            self._finish()
 
 
 class NpyOutput(AbstractOutput):
