@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import threading
@@ -18,7 +19,10 @@ from fastgmm.rows import dask as rows_dask  # noqa: E402
 from fastgmm.rows import transaction  # noqa: E402
 from fastgmm.rows.dask import Limits, collection_rows, distribute  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),  # one cluster, whoever runs the tests
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning"),
+]
 
 # A block of two features is 3072 rows.
 SHAPES = [(30_000,), (7_777, 7_777, 7_777, 6_669), (10_000, 1, 3_071, 16_928)]
@@ -44,9 +48,13 @@ def reference():
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workers")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "local_directory": str(folder)}
+    with distributed.LocalCluster(**options) as cluster:
         yield cluster
+    assert not multiprocessing.active_children()
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".lock", ".dirlock")]
 
 
 @pytest.fixture
