@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
+from typing import Any
 
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.recorder import Recorder
-from fastgmm.em.run import Interrupted, RunResult, Settings, Start, run
+from fastgmm.em.run import Interrupted, RunResult, Start, run
 from fastgmm.em.state import RunState
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
@@ -17,7 +18,7 @@ from fastgmm.threads import Team
 def best_run(
     rows: AbstractRows,
     starts: list[Callable[[], Start]],
-    settings: Settings,
+    settings: Any,
     team: Team,
     callback: Callback | None = None,
     previous: float = float("-inf"),
@@ -25,54 +26,103 @@ def best_run(
     started: Callable[[int, Start], object] | None = None,
     recorder: Recorder | None = None,
 ) -> RunResult:
-    """Run EM from each start and return the run with the largest likelihood, the first of equals.
+    """Run from each start and return the run with the largest objective, the first of equals.
 
     `started` is told each run's number and start, `ended` its number and result. `recorder` writes checkpoints; where
     its fit was begun before, this one goes on from there.
     On Ctrl-C `Interrupted` carries the best run so far, the interrupted one included.
     """
     began = perf_counter()
-    best = None if recorder is None else recorder.best
-    for number, start in enumerate(starts):
-        if recorder is not None and number < recorder.restart:
-            continue
-        swept = rows.swept
-        try:
-            state = None if recorder is None else recorder.state
-            if state is None:
-                made = start()
-                if started is not None:
-                    started(number, made)
-                state = RunState(made.parameters, previous, made.degenerate, rows.swept - swept)
-                if recorder is not None:
-                    recorder.record(state)
+    runs = Runs(rows, starts, previous, ended, started, recorder)
+    try:
+        for number, state in runs:
+
+            def record(now: RunState, number: int = number) -> None:
+                runs.record(number, now)
+                runs.write()
+
             found = run(
-                rows,
-                state.parameters,
-                settings,
-                team,
-                restart=number,
-                began=began,
-                callback=callback,
-                resumed=state,
-                record=None if recorder is None else recorder.record,
-            )
-        except Interrupted as stop:
-            raise Interrupted(_better(best, stop.result)) from None
-        except KeyboardInterrupt:
-            if best is None:
-                raise
-            raise Interrupted(best) from None
-        if ended is not None:
-            ended(number, found)
-        best = _better(best, found)
-        if found.status is Status.STOPPED:
-            break
+                rows, state.parameters, settings, team, restart=number, began=began, callback=callback, resumed=state,
+                record=None if recorder is None else record,
+            )  # fmt: skip
+            runs.end(number, found)
+            runs.write()
+            if found.status is Status.STOPPED:
+                break
+    except Interrupted as stop:
+        raise Interrupted(runs.better(number, stop.result)) from None
+    except KeyboardInterrupt:
+        if runs.best is None:
+            raise
+        raise Interrupted(runs.best) from None
+    assert runs.best is not None  # there is a start at least
+    return runs.best
+
+
+class Runs:
+    """The runs of a fit, in order: what each begins with, which was best, and what the recorder is told of them."""
+
+    def __init__(
+        self,
+        rows: AbstractRows,
+        starts: list[Callable[[], Start]],
+        previous: float,
+        ended: Callable[[int, RunResult], object] | None,
+        started: Callable[[int, Start], object] | None,
+        recorder: Recorder | None,
+    ) -> None:
+        self._rows, self._starts, self._previous = rows, starts, previous
+        self._ended, self._started, self._recorder = ended, started, recorder
+        self.best: RunResult | None = None
+        self._best_run = 0
         if recorder is not None:
-            recorder.ended(best)
-    assert best is not None  # there is a start at least
-    return best
+            self.best, self._best_run = recorder.now.best, recorder.now.best_run
 
+    def __iter__(self) -> Iterator[tuple[int, RunState]]:
+        """Yield the number of each run and where it begins: those that are under way, then those that are not."""
+        made = 0
+        if self._recorder is not None:
+            yield from sorted(self._recorder.now.states.items())
+            made = self._recorder.now.made
+        for number in range(made, len(self._starts)):
+            yield number, self._begun(number)
 
-def _better(first: RunResult | None, second: RunResult) -> RunResult:
-    return second if first is None or second.lower_bound > first.lower_bound else first
+    def _begun(self, number: int) -> RunState:
+        """Make a start."""
+        swept = self._rows.swept
+        made = self._starts[number]()
+        if self._started is not None:
+            self._started(number, made)
+        passed = self._rows.swept - swept
+        state = RunState(made.parameters, self._previous, made.degenerate, passed, more=made.more)
+        self.record(number, state)
+        self.write()
+        return state
+
+    def record(self, number: int, state: RunState) -> None:
+        """Take down where a run stands."""
+        if self._recorder is not None:
+            self._recorder.record(number, state)
+
+    def write(self) -> None:
+        """Write a checkpoint if it is time."""
+        if self._recorder is not None:
+            self._recorder.write()
+
+    def end(self, number: int, found: RunResult) -> None:
+        """Take down how a run ended; one that was stopped may go on some day."""
+        if self._ended is not None:
+            self._ended(number, found)
+        best = self.better(number, found)
+        if best is found:
+            self._best_run = number
+        self.best = best
+        if self._recorder is not None and found.status is not Status.STOPPED:
+            self._recorder.ended(number, best, self._best_run)
+
+    def better(self, number: int, found: RunResult) -> RunResult:
+        """Return the better of the best run and another: of equals, the first in the order of starts."""
+        best = self.best
+        if best is None or found.lower_bound > best.lower_bound:
+            return found
+        return found if found.lower_bound == best.lower_bound and number < self._best_run else best

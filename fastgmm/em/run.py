@@ -14,7 +14,7 @@ from fastgmm.em.callbacks import Callback, Iteration
 from fastgmm.em.convergence import Status, convergence_test
 from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.history import History
-from fastgmm.em.state import RunState
+from fastgmm.em.state import Arrays, RunState
 from fastgmm.em.walk import MStep, Walk
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.models import MODELS, maximise
@@ -85,6 +85,8 @@ class Start:
 
     parameters: Parameters
     degenerate: tuple[Degeneracy, ...] = ()
+    more: Arrays = field(default_factory=dict)
+    """See `em.state.RunState.more`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,8 @@ class RunResult:
     degenerate: tuple[Degeneracy, ...] = ()
     """Components that collapsed, and what was done."""
     history: History = field(default_factory=History)
+    more: Arrays = field(default_factory=dict)
+    """What was found besides: of variational Bayes, the posterior's arrays."""
 
     @property
     def n_iter(self) -> int:
@@ -138,7 +142,7 @@ def run(
     """Iterate EM from `start`; `previous` is the objective before it, if known (a warm start).
 
     `passed` are passes that were spent on the start. `record` is told where the run stands after each iteration that is
-    not its last; `resumed` is such a state, to go on from: of plain EM, soft or hard.
+    not its last; `resumed` is such a state, to go on from.
 
     Raises
     ------
@@ -155,11 +159,11 @@ def run(
     began -= history.seconds[-1] if len(history) else 0.0
     chain = settings.assignment == "stochastic"  # which never rests
     test = convergence_test(settings.convergence, 0.0 if chain else settings.tol, begun.previous)
-    for bound in history.lower_bound:
-        test.rests(bound, False)
+    for bound, jumped in zip(history.lower_bound, walk.jumps, strict=True):
+        test.rests(bound, jumped)
     status = Status.DRAWN if chain else Status.MAX_ITER
     try:
-        for _ in range(settings.max_iter - len(history)):
+        for _ in range(settings.max_iter - len(history) - walk.refusals):
             if not walk.step(len(history) + 1):
                 continue  # a proposal was refused: nothing but a pass is spent
             bound, change = walk.bound, test.change(walk.bound)

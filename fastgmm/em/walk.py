@@ -12,7 +12,7 @@ from fastgmm.em.acceleration import acceleration
 from fastgmm.em.degeneracy import Degeneracy, Repairs, collapsed, spread
 from fastgmm.em.history import History
 from fastgmm.em.passes import AbstractPasses, passes
-from fastgmm.em.state import NO_REPAIRS, RepairState, RunState
+from fastgmm.em.state import NO_REPAIRS, Arrays, RepairState, RunState, arrays_of, parameters_of
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
@@ -100,6 +100,10 @@ class Walk:
         self.updated = start
         """Where EM goes from there."""
         self._best = start, float("-inf")
+        self.refusals = 0
+        """Passes from proposals that were refused."""
+        self.jumps: list[bool] = []
+        """Of each iteration, whether its pass was taken from a proposal."""
 
     def _fresh(self, start: Parameters) -> AbstractPasses:
         s = self._settings
@@ -134,16 +138,18 @@ class Walk:
                 assert self._faster is not None
                 self._faster.refused()
                 self._at, self.jumped = self.updated, False
+                self.refusals += 1
                 return False
         else:
             found = self._m_step.take(statistics, self._at, iteration)
         self.bound, self.updated = bound, found
+        self.jumps.append(self.jumped)
         if bound > self._best[1]:
             self._best = self._at, bound
         return True
 
     def state(self, history: History, degenerate: tuple[Degeneracy, ...], begun: RunState) -> RunState:
-        """Return where a run that was `begun` so stands, between two iterations without a proposal."""
+        """Return where a run that was `begun` so stands, between two iterations."""
         return replace(
             begun,
             parameters=self.updated,
@@ -151,19 +157,48 @@ class Walk:
             degenerate=degenerate,
             repairs=self._m_step.state(),
             passes=self._passes.state(),
+            more=self._more(),
         )
+
+    def _more(self) -> Arrays:
+        """Return what is known of proposals and draws, if there are any."""
+        more: Arrays = {}
+        if self._faster is not None:
+            more = {f"faster.{name}": array for name, array in self._faster.state().items()}
+            more |= {"refusals": np.array(self.refusals), "jumps": np.array(self.jumps, dtype=np.int64)}
+            if self.jumped:
+                more |= arrays_of(self._at, "at")
+        if self._drawn:
+            at, bound = self._best
+            more |= {"chain": np.array(self._chain), "best.bound": np.array(bound), **arrays_of(at, "best")}
+        return more
 
     def restore(self, state: RunState) -> None:
         """Go on from the parameters of a state, with which the walk was made."""
+        self.jumps = [False] * len(state.history)
         if len(state.history):
-            self.bound = state.history.lower_bound[-1]
+            self.bound, more, form = state.history.lower_bound[-1], state.more, state.parameters.form
+            if self._drawn:
+                self._chain = int(more["chain"]) - 1  # a component that came anew began another chain
+                self._passes = self._fresh(state.parameters)
+                self._best = parameters_of(more, "best", form), float(more["best.bound"])
             self._m_step.restore(state.repairs)
             self._passes.restore(state.passes)
+            if self._faster is not None:
+                own = {name.removeprefix("faster."): a for name, a in more.items() if name.startswith("faster.")}
+                self._faster.restore(own, form)
+                self.refusals, self.jumps = int(more["refusals"]), [bool(jump) for jump in more["jumps"]]
+                if "at.means" in more:
+                    self._at, self.jumped = parameters_of(more, "at", form), True
+
+    @property
+    def _drawn(self) -> bool:
+        return self._settings.assignment == "stochastic"
 
     @property
     def found(self) -> tuple[Parameters, float]:
         """What the run gives: the last step, and the objective before it; of draws, the best that a pass saw."""
-        return self._best if self._settings.assignment == "stochastic" else (self.updated, self.bound)
+        return self._best if self._drawn else (self.updated, self.bound)
 
     def go_on(self, *, plain: bool) -> None:
         """Choose where the next pass is taken."""

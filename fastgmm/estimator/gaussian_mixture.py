@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -343,9 +344,10 @@ class GaussianMixture(AbstractMixtureEstimator):
         previous = self.lower_bound_ if again else -math.inf
         rng = random_state(self.random_state, type(self).__name__)
         state = RunState(self._last(rows), previous) if again else None
-        recorder = recorder_of(self, rows, saving, state, rng)
+        recorder = recorder_of(self, rows, saving, state, rng, settings.seed)
         if recorder is not None:  # which knows the state of a warm start
-            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.runs]
+            settings = replace(settings, seed=recorder.now.seed)
+            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.now.runs]
         elif again:
             starts = [lambda: Start(self._last(rows))]
         else:

@@ -44,11 +44,12 @@ NO_SAVING = Saving()
 
 
 def recorder_of(
-    estimator: Any, rows: AbstractRows, saving: Saving, again: RunState | None, rng: np.random.RandomState
+    estimator: Any, rows: AbstractRows, saving: Saving, again: RunState | None, rng: np.random.RandomState, seed: int
 ) -> Recorder | None:
     """Return what writes a fit's checkpoints; it stands where the last one stood, if the fit is to be resumed.
 
-    `again` is where a warm start begins, instead of `n_init` runs from starts that `rng` draws.
+    `again` is where a warm start begins, instead of `n_init` runs from starts that `rng` draws; `seed` is of what runs
+    draw.
 
     Raises
     ------
@@ -57,12 +58,6 @@ def recorder_of(
     """
     if saving.path is None:
         return None
-    if estimator.acceleration is not None or estimator.assignment == "stochastic":
-        raise ParameterError(
-            "checkpoints hold where plain EM stands: fit(X, checkpoint=path) needs acceleration=None and "
-            f"assignment='soft' or 'hard'. Got acceleration={estimator.acceleration!r} and "
-            f"assignment={estimator.assignment!r} instead."
-        )
     settings = {"estimator": type(estimator).__name__} | {
         name: told(value) for name, value in estimator.get_params().items() if name not in FREE
     }
@@ -75,7 +70,8 @@ def recorder_of(
                 "remove the file."
             )
         runs = estimator.n_init if again is None else 1
-        begun = Checkpoint(data, settings, runs, generator_state(rng), state=again)
+        states = {} if again is None else {0: again}
+        begun = Checkpoint(data, settings, runs, generator_state(rng), len(states), states, seed=seed)
         return Recorder(saving.path, saving.every, begun, rng)
     for what, ours, theirs in (("data", data, there.data), ("settings", settings, there.settings)):
         if found := difference(ours, theirs):

@@ -16,7 +16,7 @@ from fastgmm.sweep import AbstractTask
 Parts = dict[str, NDArray[Any]]
 """Arrays of a run of rows by the names of the fields that hold those of all rows."""
 
-WRITTEN = ("labels", "distances")
+WRITTEN = ("labels", "distances", "log_likelihoods")
 """Fields in which tasks other than expectations leave an entry for each row."""
 
 STATE = ("bounds", "homes", "distances")

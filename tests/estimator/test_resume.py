@@ -87,6 +87,34 @@ def path(tmp_path: Path) -> Path:
 # --- the same bits ---
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"acceleration": "squarem", "n_init": 2},
+        {"acceleration": "anderson", "n_init": 2},
+        {"acceleration": "anderson", "on_degenerate": "reseed", "reg_covar": 0.0},
+        {"assignment": "stochastic", "n_init": 2, "max_iter": 6},
+        {"assignment": "stochastic", "on_degenerate": "reseed", "max_iter": 6},
+    ],
+    ids=str,
+)
+def test_every_place_of_a_cut(options: dict[str, Any], path: Path) -> None:
+    """Between a proposal and its pass, and wherever else iterations end."""
+    options = {"max_iter": 14, "init_params": "random"} | options
+    whole = fitted(mixture(**options))
+    number = 0
+    while True:
+        number += 1
+        try:
+            fitted(mixture(callback=cut_after(number), **options), checkpoint=path)
+        except Cut:
+            assert bits(fitted(mixture(**options), checkpoint=path, resume=True)) == bits(whole)
+            path.unlink()
+        else:
+            break
+    assert number > 6
+
+
 @pytest.mark.parametrize("model", list(MODELS))
 def test_every_model(model: str, path: Path) -> None:
     assert_resumes(path, (1, 3), covariance_type=model)
@@ -100,6 +128,11 @@ def test_every_model(model: str, path: Path) -> None:
         {"prior": "mclust"},
         {"equal_weights": True, "reg_covar_relative": 1e-3, "reg_covar": 0.0},
         {"skip_below": 1e-9},
+        {"acceleration": "squarem", "max_iter": 25, "n_init": 2, "init_params": "random"},
+        {"acceleration": "anderson", "max_iter": 25, "n_init": 2, "init_params": "random"},
+        {"acceleration": "squarem", "convergence": "aitken", "tol": 1e-6, "max_iter": 80},
+        {"acceleration": "anderson", "covariance_type": "EVE", "convergence": "aitken", "tol": 1e-6, "max_iter": 80},
+        {"assignment": "stochastic", "n_init": 2, "init_params": "random"},
         START,
     ],
     ids=str,
@@ -168,16 +201,19 @@ def test_a_progressive_start_is_not_made_again(path: Path, monkeypatch: pytest.M
     assert len(made) == 1  # of the second run
 
 
-def test_a_seedless_fit_draws_what_it_would_have_drawn(path: Path) -> None:
+@pytest.mark.parametrize("assignment", ["soft", "stochastic"])
+def test_a_seedless_fit_draws_what_it_would_have_drawn(assignment: str, path: Path) -> None:
+    options = {"random_state": None, "n_init": 3, "init_params": "random", "assignment": assignment}
     np.random.seed(7)
-    whole = fitted(mixture(random_state=None, n_init=3, init_params="random"))
+    whole = fitted(mixture(**options))
     np.random.seed(7)
     with pytest.raises(Cut):
-        fitted(mixture(random_state=None, n_init=3, init_params="random", callback=cut_after(2)), checkpoint=path)
+        fitted(mixture(callback=cut_after(2), **options), checkpoint=path)
     np.random.seed(8)
-    gm = fitted(mixture(random_state=None, n_init=3, init_params="random"), checkpoint=path, resume=True)
+    gm = fitted(mixture(**options), checkpoint=path, resume=True)
     assert bits(gm) == bits(whole)
-    assert np.random.randint(1 << 30) == np.random.RandomState(8).randint(1 << 30)
+    if assignment == "soft":  # to go on takes no numbers; a seed for draws is one
+        assert np.random.randint(1 << 30) == np.random.RandomState(8).randint(1 << 30)
 
 
 def test_a_warm_start_goes_on_in_a_new_estimator(path: Path) -> None:
