@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import Any
 
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.recorder import Recorder
-from fastgmm.em.run import Interrupted, RunResult, Start, run
+from fastgmm.em.run import AbstractSettings, Interrupted, RunResult, Start, run
 from fastgmm.em.state import RunState
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
@@ -18,7 +17,7 @@ from fastgmm.threads import Team
 def best_run(
     rows: AbstractRows,
     starts: list[Callable[[], Start]],
-    settings: Any,
+    settings: AbstractSettings,
     team: Team,
     callback: Callback | None = None,
     previous: float = float("-inf"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.acceleration import acceleration
+from fastgmm.em.callbacks import Iteration
 from fastgmm.em.degeneracy import Degeneracy, Repairs, collapsed, spread
 from fastgmm.em.history import History
 from fastgmm.em.passes import AbstractPasses, passes
@@ -75,8 +77,57 @@ class MStep:
             self._repairs.restore(state)
 
 
-class Walk:
+class AbstractWalk(ABC):
     """The passes of one run, one after the other, and the steps from them."""
+
+    bound: float = float("-inf")
+    """The objective that the last pass saw, or led to."""
+    updated: Parameters
+    """Where the last step goes from there."""
+    jumped: bool = False
+    """Whether the last pass was taken from a proposal, and not from where EM had gone."""
+    restarted: bool = False
+    """Whether the last step changed the components."""
+    degenerate: tuple[Degeneracy, ...] = ()
+    """What the last step did about collapses."""
+    evaluated: float = 1.0
+    """Share of the pairs of rows and components that the last pass computed."""
+    refusals: int = 0
+    """Passes from proposals that were refused."""
+    jumps: list[bool]
+    """Of each iteration, whether its pass was taken from a proposal."""
+
+    @abstractmethod
+    def step(self, iteration: int) -> bool:
+        """Take a pass and a step; False where the pass refuses a proposal, and a plain step is next."""
+
+    @abstractmethod
+    def go_on(self, *, plain: bool) -> None:
+        """Choose where the next pass is taken."""
+
+    @abstractmethod
+    def state(self, history: History, degenerate: tuple[Degeneracy, ...], begun: RunState) -> RunState:
+        """Return where a run that was `begun` so stands, between two iterations."""
+
+    @property
+    def found(self) -> tuple[Parameters, float]:
+        """What the run gives: the last step, and the objective."""
+        return self.updated, self.bound
+
+    @property
+    def more(self) -> Arrays:
+        """What it gives besides."""
+        return {}
+
+    def iteration(self, restart: int, number: int, change: float, seconds: float) -> Iteration:
+        """Return what callbacks are told of the last step."""
+        return Iteration(
+            restart, number, self.bound, change, seconds, self.updated, self.evaluated, self.degenerate
+        )  # fmt: skip
+
+
+class Walk(AbstractWalk):
+    """The passes of a run of EM, and its M-steps."""
 
     def __init__(
         self,
@@ -93,17 +144,9 @@ class Walk:
         self._passes = self._fresh(start)
         self._faster = acceleration(settings.acceleration, settings.model, settings.ridge)
         self._at = start
-        self.jumped = False
-        """Whether the last pass was taken from a proposal, and not from where EM had gone."""
-        self.bound = float("-inf")
-        """The objective that the last pass saw."""
         self.updated = start
-        """Where EM goes from there."""
+        self.jumps = []
         self._best = start, float("-inf")
-        self.refusals = 0
-        """Passes from proposals that were refused."""
-        self.jumps: list[bool] = []
-        """Of each iteration, whether its pass was taken from a proposal."""
 
     def _fresh(self, start: Parameters) -> AbstractPasses:
         s = self._settings
@@ -114,17 +157,17 @@ class Walk:
         )
 
     @property
-    def evaluated(self) -> float:
+    def evaluated(self) -> float:  # type: ignore[override]
         """Share of the pairs of rows and components that the last pass computed."""
         return self._passes.evaluated
 
     @property
-    def degenerate(self) -> tuple[Degeneracy, ...]:
+    def degenerate(self) -> tuple[Degeneracy, ...]:  # type: ignore[override]
         """What the last M-step did about collapses."""
         return self._m_step.degenerate
 
     @property
-    def restarted(self) -> bool:
+    def restarted(self) -> bool:  # type: ignore[override]
         """Whether the last M-step changed the components."""
         return self._m_step.restarts
 

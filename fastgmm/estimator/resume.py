@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from fastgmm.em.checkpoint import Checkpoint, generator, generator_state, load
 from fastgmm.em.fingerprint import difference, of_rows, told
 from fastgmm.em.recorder import Recorder
 from fastgmm.em.state import RunState
-from fastgmm.errors import CheckpointError, ParameterError
+from fastgmm.errors import CheckpointError, DistributedError, ParameterError
 from fastgmm.parameter_checks import check_boolean, check_number
 from fastgmm.rows.base import AbstractRows
 
@@ -44,7 +46,12 @@ NO_SAVING = Saving()
 
 
 def recorder_of(
-    estimator: Any, rows: AbstractRows, saving: Saving, again: RunState | None, rng: np.random.RandomState, seed: int
+    estimator: Any,
+    rows: AbstractRows,
+    saving: Saving,
+    again: RunState | None,
+    rng: np.random.RandomState,
+    seed: int = 0,
 ) -> Recorder | None:
     """Return what writes a fit's checkpoints; it stands where the last one stood, if the fit is to be resumed.
 
@@ -80,3 +87,17 @@ def recorder_of(
                 "another checkpoint."
             )
     return Recorder(saving.path, saving.every, there, generator(there.rng))
+
+
+@contextmanager
+def saved(saving: Saving, recorder: Recorder | None) -> Iterator[None]:
+    """Write checkpoints of the fit in the block, and name the last one where a cluster gives up."""
+    if recorder is None:
+        yield
+        return
+    try:
+        with recorder.watching():
+            yield
+    except DistributedError as error:
+        error.add_note(f"The last checkpoint is {saving.path}: fit with resume=True goes on from there.")
+        raise

@@ -18,7 +18,7 @@ import problems
 import pytest
 
 import fastgmm
-from fastgmm import GaussianMixture
+from fastgmm import BayesianGaussianMixture, GaussianMixture
 from fastgmm.em import passes, progressive, recorder
 from fastgmm.em.checkpoint import load
 from fastgmm.errors import CheckpointError, DistributedError, ParameterError
@@ -46,7 +46,7 @@ def mixture(**options: Any) -> GaussianMixture:
     return GaussianMixture(**{"n_components": 3, "random_state": 4, "tol": 0.0, "max_iter": 9} | options)
 
 
-def fitted(gm: GaussianMixture, rows: Any = X, sample_weight: Any = None, **options: Any) -> GaussianMixture:
+def fitted(gm: Any, rows: Any = X, sample_weight: Any = None, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the fit did not converge
         return gm.fit(rows, sample_weight=sample_weight, **options)
@@ -234,6 +234,43 @@ def test_the_number_of_threads_may_change(path: Path) -> None:
     assert bits(fitted(mixture(n_threads=3), checkpoint=path, resume=True)) == bits(whole)
 
 
+@pytest.mark.parametrize("form", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("kind", ["dirichlet_process", "dirichlet_distribution"])
+def test_variational_bayes(form: str, kind: str, path: Path) -> None:
+    def model(**options: Any) -> BayesianGaussianMixture:
+        return BayesianGaussianMixture(
+            n_components=3, covariance_type=form, weight_concentration_prior_type=kind, random_state=4, tol=0.0,
+            max_iter=6, n_init=2, init_params="random", **options,
+        )  # fmt: skip
+
+    def found(gm: BayesianGaussianMixture) -> list[bytes]:
+        posterior = [array.tobytes() for array in gm.posterior_.arrays().values()]
+        return [*posterior, *(bound.hex().encode() for bound in gm.lower_bounds_), gm.predict(X).tobytes()]
+
+    whole = found(fitted(model()))
+    for number in (2, 5, 1):  # in the first run, at the beginning of the second, and in it
+        with pytest.raises(Cut):
+            fitted(model(callback=cut_after(number)), checkpoint=path, resume=True)
+    assert found(fitted(model(), checkpoint=path, resume=True)) == whole
+    assert load(path).finished
+    assert found(fitted(model(), checkpoint=path, resume=True)) == whole
+    with pytest.raises(CheckpointError, match=r"other settings: .*tol \(0.5 here, 0 in"):
+        model().set_params(tol=0.5).fit(X, checkpoint=path, resume=True)
+
+
+def test_a_warm_start_of_variational_bayes_goes_on(path: Path) -> None:
+    def before() -> BayesianGaussianMixture:
+        options = {"n_components": 3, "random_state": 4, "tol": 0.0, "warm_start": True}
+        return fitted(BayesianGaussianMixture(max_iter=2, **options)).set_params(max_iter=7)
+
+    whole = fitted(before())
+    with pytest.raises(Cut):
+        fitted(before().set_params(callback=cut_after(3)), checkpoint=path)
+    again = fitted(BayesianGaussianMixture(**before().get_params()), checkpoint=path, resume=True)
+    assert again.lower_bounds_ == whole.lower_bounds_
+    assert again.means_.tobytes() == whole.means_.tobytes()
+
+
 # --- what ends a fit ---
 
 
@@ -281,7 +318,7 @@ def test_ctrl_c_writes_the_last_iteration(path: Path) -> None:
 
 SCRIPT = """
 import sys, numpy as np
-from fastgmm import GaussianMixture
+from fastgmm import BayesianGaussianMixture, GaussianMixture
 rows, path, out = sys.argv[1:]
 X = np.load(rows)
 gm = GaussianMixture(3, random_state=4, tol=0.0, max_iter=600, n_init=2, init_params="random", n_threads=1)
