@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import perf_counter
 
+from fastgmm.em.abreast import Abreast, Call, Job, abreast
+from fastgmm.em.baton import Ask
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.recorder import Recorder
@@ -29,10 +32,14 @@ def best_run(
 
     `started` is told each run's number and start, `ended` its number and result. `recorder` writes checkpoints; where
     its fit was begun before, this one goes on from there.
+    On rows that are dear to read, runs go side by side, with one pass for all of them: the same runs, bit for bit,
+    whose iterations `callback` is told of in turn. A callback that stops the fit then ends all of them.
     On Ctrl-C `Interrupted` carries the best run so far, the interrupted one included.
     """
-    began = perf_counter()
     runs = Runs(rows, starts, previous, ended, started, recorder)
+    if len(starts) > 1 and rows.costly:
+        return _side_by_side(rows, runs, settings, team, callback)
+    began = perf_counter()
     try:
         for number, state in runs:
 
@@ -55,6 +62,57 @@ def best_run(
             raise
         raise Interrupted(runs.best) from None
     assert runs.best is not None  # there is a start at least
+    return runs.best
+
+
+def _side_by_side(
+    rows: AbstractRows, runs: Runs, settings: AbstractSettings, team: Team, callback: Callback | None
+) -> RunResult:
+    """Run as many at a time as the rows can serve; one that has ended makes room for the next."""
+    began = perf_counter()
+
+    def job(number: int, state: RunState) -> Job:
+        def work(mine: AbstractRows, ask: Ask) -> RunResult:
+            return run(
+                mine, state.parameters, settings, team, restart=number, began=began, resumed=state,
+                callback=None if callback is None else lambda done: ask(Call(callback, (done,))),
+                record=lambda now: runs.record(number, now),
+            )  # fmt: skip
+
+        return work
+
+    waiting, width = iter(runs), 1
+    with Abreast(rows, team) as group:
+        try:
+            while True:
+                while len(group) < width and (next_run := next(waiting, None)) is not None:
+                    number, state = next_run
+                    width = abreast(rows, state.parameters.n_components, settings.algorithm)
+                    found = group.begin(number, job(number, state))
+                    if found is not None:
+                        runs.end(number, found)
+                runs.write()
+                if not len(group):
+                    break
+                for number, found in group.advance():
+                    runs.end(number, found)
+                    if found.status is Status.STOPPED:
+                        return _ended(runs, group, Status.STOPPED)
+        except Interrupted as stop:
+            runs.best = runs.better(group.last, stop.result)
+            raise Interrupted(_ended(runs, group, Status.INTERRUPTED)) from None
+        except KeyboardInterrupt:
+            raise Interrupted(_ended(runs, group, Status.INTERRUPTED)) from None
+    assert runs.best is not None
+    return runs.best
+
+
+def _ended(runs: Runs, group: Abreast, status: Status) -> RunResult:
+    """End all runs, and return the best of what they found; KeyboardInterrupt if none has found anything."""
+    for number, found in group.interrupt():
+        runs.best = runs.better(number, replace(found, status=status))
+    if runs.best is None:
+        raise KeyboardInterrupt
     return runs.best
 
 

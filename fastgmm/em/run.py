@@ -34,6 +34,7 @@ class AbstractSettings(ABC):
     tol: float
     """Least change of the objective that is worth another iteration."""
     max_iter: int
+    algorithm: str = "dense"
     assignment: str = "soft"
     convergence: str = "change"
 

@@ -131,6 +131,8 @@ def fetch_bundle(bundle: Bundle, extents: Sequence[Extent]) -> list[NDArray[Any]
 class AbstractRemoteRows(AbstractRows):
     """Rows in the bundles of an engine. Weights stay with the caller too."""
 
+    costly = True
+
     bundles: Sequence[Sequence[Extent]]
     """The runs of each bundle."""
 
@@ -191,7 +193,7 @@ class AbstractRemoteRows(AbstractRows):
 
         sums = self.reduced(sum_bundle, arguments(), merged)
         for start, written in sums.written:
-            rows = next(len(part) for name, part in written.items() if name != "bounds")
+            rows = next(len(part) for name, part in written.items() if not name.endswith("bounds"))
             bring_back(task, written, start, start + rows)
         total = DyadicSum()
         for (level, _), node in sorted(sums.nodes.items(), key=lambda item: item[0][1] << item[0][0]):

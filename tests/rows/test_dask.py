@@ -3,6 +3,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_rows_of_an_array_with_a_client(client, reference):
 def test_transported_bounds_travel_with_their_rows(client):
     rng = np.random.default_rng(2)
     array = np.concatenate([rng.normal(mean, 1.0, (3_000, 16)) for mean in (0.0, 2.0)])
-    options = {"algorithm": "bounded", "init_params": "random_from_data", "max_iter": 8, "tol": 1e-9}
+    options = {"algorithm": "bounded", "init_params": "random_from_data", "max_iter": 8, "tol": 1e-9, "n_init": 2}
     rows = da.from_array(array, chunks=((1_000, 2_345, 2_655), 16))
     with pytest.warns(UserWarning, match="did not converge"):
         expected = model(**options).fit(array)
@@ -154,6 +155,16 @@ def test_many_sums_are_merged_on_workers(client, reference, monkeypatch):
     monkeypatch.setattr(rows_dask, "MERGED", 1)
     monkeypatch.setattr(rows_dask, "FAN_IN", 2)
     assert_same(model().fit(da.from_array(X, chunks=(7_777, 2))), reference)
+
+
+@pytest.mark.parametrize("options", [{}, {"assignment": "stochastic"}, {"assignment": "hard"}], ids=str)
+def test_restarts_share_passes(client, options):
+    options = {"n_init": 3, "init_params": "random_from_data", "max_iter": 5, "tol": 0.0} | options
+    rows = collection_rows(da.from_array(X, chunks=(7_777, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert_same(model(**options).fit(rows), model(**options).fit(X))
+    assert rows.swept <= 5 + 3 * 3
 
 
 def test_expectation_and_lazy_predictions(client, reference):
