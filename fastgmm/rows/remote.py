@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fastgmm.frame import Frame
 from fastgmm.rows.base import AbstractRows, Floats, Span
+from fastgmm.rows.file_pieces import FilePart, FileRun
 from fastgmm.rows.memory import LARGE
 from fastgmm.rows.partitions import Stretch
 from fastgmm.rows.parts import VERSION, Part, Summary, check_parts, require_version
@@ -39,25 +40,25 @@ Extent = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """Runs of rows that one worker sums, in its memory."""
+    """Runs of rows that one worker sums, in its memory or in files that it reads."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[Run | FileRun, ...]
 
     def __sizeof__(self) -> int:  # its matrices belong to parts
         return 64
 
 
 def bundle_of(
-    stretches: Sequence[Stretch], weights: Sequence[Floats], dtype: np.dtype[Any], parts: Sequence[Part]
+    stretches: Sequence[Stretch], weights: Sequence[Floats], dtype: np.dtype[Any], parts: Sequence[Part | FilePart]
 ) -> Bundle:
     """Join the parts of each stretch, which come in the order of its slices."""
-    source = iter(parts)
-    return Bundle(
-        tuple(
-            Run(one.start, tuple(next(source).matrix for _ in one.slices), dtype, some)
-            for one, some in zip(stretches, weights, strict=True)
-        )
-    )
+    source, runs = iter(parts), []
+    for one, some in zip(stretches, weights, strict=True):
+        mine = [next(source) for _ in one.slices]
+        read = tuple(part.piece for part in mine if isinstance(part, FilePart))
+        held = tuple(part.matrix for part in mine if isinstance(part, Part))
+        runs.append(FileRun(one.start, read, dtype, some) if read else Run(one.start, held, dtype, some))
+    return Bundle(tuple(runs))
 
 
 # --- what workers do -------------------------------------------------------------------------------------------------

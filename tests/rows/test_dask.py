@@ -140,6 +140,48 @@ def test_rows_of_an_array_with_a_client(client, reference):
     assert_same(model().fit(distribute(X, client=client)), reference)
 
 
+@pytest.fixture(params=["npy", "map", "parquet"])
+def files(request, tmp_path, monkeypatch):
+    """Rows in files of more than one partition each."""
+    monkeypatch.setattr(rows_dask, "PART_BYTES", 8 * 2 * 7_777)
+    if request.param == "parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        for number, some in enumerate((X[:20_000], X[20_000:])):
+            table = pa.table({"a": some[:, 0], "b": some[:, 1]})
+            pq.write_table(table, tmp_path / f"{number}.parquet", row_group_size=7_777)
+        return fastgmm.rows.parquet(tmp_path)
+    np.save(tmp_path / "rows.npy", X)
+    if request.param == "map":
+        return np.load(tmp_path / "rows.npy", mmap_mode="r")
+    return fastgmm.rows.npy(tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 30])
+def test_workers_read_files(client, reference, files, keep):
+    rows = distribute(files, client=client, keep=keep)
+    kinds = {type(run).__name__ for future in rows._held.futures for run in future.result().runs}
+    assert kinds == ({"Run"} if keep else {"FileRun"})
+    found = model().fit(rows)
+    assert_same(found, reference)
+    np.testing.assert_array_equal(found.predict(rows), reference.predict(X), strict=True)
+
+
+def test_a_file_that_no_worker_sees(client, tmp_path):
+    np.save(tmp_path / "rows.npy", X)
+    rows = distribute(fastgmm.rows.npy(tmp_path / "rows.npy"), client=client, keep=0)
+    (tmp_path / "rows.npy").unlink()
+    with pytest.raises(DataError, match=r"rows.npy: the file vanished.*Every worker must see the same files"):
+        model().fit(rows)
+
+
+def test_bad_values_in_files_are_named_with_their_place(client, tmp_path):
+    bad = X.copy()
+    bad[12_345, 1] = np.nan
+    np.save(tmp_path / "rows.npy", bad)
+    with pytest.raises(DataError, match=r"1 NaN of 60000 values, the first at row 12345, column 1"):
+        distribute(fastgmm.rows.npy(tmp_path / "rows.npy"), client=client, keep=0)
+
+
 def test_transported_bounds_travel_with_their_rows(client):
     rng = np.random.default_rng(2)
     array = np.concatenate([rng.normal(mean, 1.0, (3_000, 16)) for mean in (0.0, 2.0)])
@@ -272,6 +314,17 @@ class Death:
 def test_a_worker_dies(client, reference, monkeypatch, owner, name, number, stopped):
     death = Death(client, monkeypatch, owner, name, number, stopped)
     found = model().fit(da.from_array(X, chunks=(7_777, 2)))
+    assert death.killed is not None
+    assert_same(found, reference)
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 30])
+def test_a_worker_that_reads_files_dies(client, reference, monkeypatch, tmp_path, keep):
+    np.save(tmp_path / "rows.npy", X)
+    monkeypatch.setattr(rows_dask, "PART_BYTES", 8 * 2 * 7_777)
+    rows = distribute(fastgmm.rows.npy(tmp_path / "rows.npy"), client=client, keep=keep)
+    death = Death(client, monkeypatch, fastgmm.em.run.Settings, "objective", 2, stopped=True)
+    found = model().fit(rows)
     assert death.killed is not None
     assert_same(found, reference)
 
