@@ -6,9 +6,7 @@ import errno
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,14 @@ import problems
 import pytest
 
 import fastgmm
+from bench import kills
 from fastgmm import BayesianGaussianMixture, GaussianMixture
 from fastgmm.em import passes, progressive, recorder
 from fastgmm.em.checkpoint import load
 from fastgmm.errors import CheckpointError, DistributedError, ParameterError
 from fastgmm.models import MODELS
+
+ROOT = Path(fastgmm.__file__).resolve().parents[1]
 
 X, START = problems.overlapping(600, 2, 3)
 WIDE = problems.drawn(problems.mixture(6, 17)._replace(means=6 * problems.mixture(6, 17).means), 600)
@@ -316,54 +317,20 @@ def test_ctrl_c_writes_the_last_iteration(path: Path) -> None:
     assert bits(fitted(mixture(), checkpoint=path, resume=True)) == bits(fitted(mixture()))
 
 
-SCRIPT = """
-import sys, numpy as np
-from fastgmm import BayesianGaussianMixture, GaussianMixture
-rows, path, out = sys.argv[1:]
-X = np.load(rows)
-gm = GaussianMixture(3, random_state=4, tol=0.0, max_iter=600, n_init=2, init_params="random", n_threads=1)
-print("ready", flush=True)
-gm.fit(X, checkpoint=path, checkpoint_every=0, resume=True)
-np.savez(out, *(gm.weights_, gm.means_, gm.covariances_, gm.lower_bounds_, gm.predict(X)))
-"""
-
-
-def wait_for_writes(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Wait until a process has replaced a file a few times, or has ended."""
-    seen = set()
-    while process.poll() is None and len(seen) < 4:
-        if path.exists():
-            seen.add(path.stat().st_mtime_ns)
-        time.sleep(0.001)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_killed_process_loses_nothing(path: Path, tmp_path: Path) -> None:
-    rows, out = tmp_path / "rows.npy", tmp_path / "fit.npz"
+@pytest.mark.parametrize("kind", ["squarem", "bayes"])
+def test_a_killed_process_loses_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each of its runs; `python -m bench.kills` does more of it, to more kinds of fits."""
+    folder, whole, rows = tmp_path / "killed", tmp_path / "whole.npz", str(tmp_path / "rows.npy")
+    folder.mkdir()
     np.save(rows, X)
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(rows), str(path), str(out)]
-    rng, kills, places = np.random.default_rng(0), 0, set()
-    while not out.exists():
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        if kills < 4:
-            wait_for_writes(process, path)
-            time.sleep(rng.uniform(0, 0.05))
-            process.kill()
-            kills += 1
-        process.wait()
-        process.stdout.close()
-        now = load(path)  # never half-written
-        if not now.finished:
-            places.add((now.restart, 0 if now.state is None else len(now.state.history)))
-    assert len(places) >= 3  # so the kills did fall into the iterations
-    whole = fitted(mixture(max_iter=600, n_init=2, init_params="random"))
-    expected = whole.weights_, whole.means_, whole.covariances_, np.array(whole.lower_bounds_), whole.predict(X)
-    with np.load(out) as found:
-        assert [a.tobytes() for a in found.values()] == [a.tobytes() for a in expected]
-    assert sorted(os.listdir(tmp_path)) == sorted(p.name for p in (path, rows, out))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", "")))))
+    places = kills.killed(folder, rows, kills.KINDS[kind], 4, np.random.default_rng(0))
+    assert places.total() >= 2
+    kills.fitted(rows, str(whole), kills.KINDS[kind])
+    assert (folder / "fit.npz").read_bytes() == whole.read_bytes()
+    assert sorted(os.listdir(folder)) == ["fit.ckpt", "fit.npz"]
 
 
 # --- what is refused ---
