@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any, Self
@@ -16,14 +17,18 @@ from fastgmm.bayes.beliefs import Beliefs, beliefs
 from fastgmm.bayes.checks import check_array_like, check_positive
 from fastgmm.bayes.posterior import Posterior
 from fastgmm.bayes.prior import Prior
-from fastgmm.bayes.run import PosteriorInterrupted, PosteriorResult, Settings, best_run
+from fastgmm.bayes.run import Settings, start_at
 from fastgmm.bayes.update import update
 from fastgmm.bayes.weights import WEIGHTS
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
+from fastgmm.em.restarts import best_run
+from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
 from fastgmm.estimator.checks import check_shared
 from fastgmm.estimator.density import AbstractMixtureEstimator
+from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of, saved
 from fastgmm.forms import FORMS
 from fastgmm.initialise import start
 from fastgmm.mixture import Mixture
@@ -167,7 +172,16 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
 
     # --- fitting ---------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: float = 60.0,
+        resume: bool = False,
+    ) -> Self:
         """Estimate the posterior.
 
         Parameters
@@ -178,15 +192,19 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
         y : ignored
         sample_weight : array-like of shape (N,), optional
             How much each row counts: weight 2 is a row given twice.
+        checkpoint, checkpoint_every, resume
+            Beyond scikit-learn. As of `GaussianMixture.fit`.
 
         Raises
         ------
         ValueError, TypeError
             For parameters or data that cannot be fitted, before any work starts, and for components that collapse.
+        CheckpointError
+            For a checkpoint that is damaged, of other data or settings, or in the way. A ValueError.
         KeyboardInterrupt
-            On Ctrl-C, with the last complete iteration in the attributes.
+            On Ctrl-C, with the last complete iteration in the attributes, and in the checkpoint.
         """
-        self._fit(X, sample_weight)
+        self._fit(X, sample_weight, Saving(checkpoint, checkpoint_every, resume))
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> NDArray[np.int64]:
@@ -194,8 +212,9 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
         rows = self._fit(X, sample_weight)
         return self._expected.predict(rows)
 
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
+    def _fit(self, X: Any, sample_weight: ArrayLike | None, saving: Saving = NO_SAVING) -> AbstractRows:
         self._check_parameters()
+        saving.check(type(self).__name__)
         X = opened(X)
         names = features.names_of(X)
         rows = as_rows(X, sample_weight, min_rows=2)
@@ -210,13 +229,23 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
         outside = believed.leave(prior, rows.frame)
         ridge = self.reg_covar * rows.frame.scale**2
         settings = Settings(prior, self.tol, self.max_iter, ridge)
-        starts = self._last(rows) if again else self._starts_of(rows, settings, workers)
         previous = self.lower_bound_ if again else -math.inf
+        rng = random_state(self.random_state, type(self).__name__)
+        last = start_at(self.posterior_.enter(rows.frame)) if again else None
+        state = None if last is None else RunState(last.parameters, previous, more=last.more)
+        recorder = recorder_of(self, rows, saving, state, rng)
+        starts: list[Callable[[], Start]]
+        if recorder is not None:  # which knows the state of a warm start
+            starts = self._starts_of(rows, settings, workers, recorder.rng)[: recorder.now.runs]
+        else:
+            starts = self._starts_of(rows, settings, workers, rng) if last is None else [lambda: last]
         lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
         watch = together(None if lines is None else lines.iteration, self.callback)
+        ended = None if lines is None else lines.end
         try:
-            result = best_run(rows, starts, settings, workers, watch, previous, None if lines is None else lines.end)
-        except PosteriorInterrupted as stop:
+            with saved(saving, recorder):
+                result = best_run(rows, starts, settings, workers, watch, previous, ended, recorder=recorder)
+        except Interrupted as stop:
             self._set(stop.result, outside, rows, names)
             raise
         self._set(result, outside, rows, names)
@@ -248,26 +277,22 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
             check_varies(rows.low, rows.high)
         return believed
 
-    def _starts_of(self, rows: AbstractRows, settings: Settings, workers: Team) -> list[Callable[[], Posterior]]:
+    def _starts_of(
+        self, rows: AbstractRows, settings: Settings, workers: Team, rng: np.random.RandomState
+    ) -> list[Callable[[], Start]]:
         """Return the starts in order; each draws from the same stream when it is called."""
-        rng = random_state(self.random_state, type(self).__name__)
 
-        def make() -> Posterior:
+        def make() -> Start:
             statistics = start(
                 rows, self.n_components, self.init_params, rng, workers, moments=MOMENTS[self.covariance_type]
             )
-            return update(statistics, settings.prior, settings.ridge)
+            return start_at(update(statistics, settings.prior, settings.ridge))
 
         return [make] * self.n_init
 
-    def _last(self, rows: AbstractRows) -> list[Callable[[], Posterior]]:
-        return [lambda: self.posterior_.enter(rows.frame)]
-
-    def _set(
-        self, result: PosteriorResult, prior: Prior, rows: AbstractRows, names: NDArray[np.object_] | None
-    ) -> None:
+    def _set(self, result: RunResult, prior: Prior, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
         """Set the attributes of a fitted estimator."""
-        posterior = result.posterior.leave(rows.frame)
+        posterior = Posterior.of(result.more, prior.form, prior.kind).leave(rows.frame)
         values = _of_posterior(posterior, rows.dtype) | _of_prior(prior, rows.dtype)
         self.posterior_ = posterior
         self.mixture_ = Mixture(posterior.point, self.n_threads)

@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastgmm
 from fastgmm import BayesianGaussianMixture, Mixture
-from fastgmm.bayes.run import PosteriorInterrupted
+from fastgmm.em.run import Interrupted
 from fastgmm.parameters import Parameters
 
 FORMS = ("full", "tied", "diag", "spherical")
@@ -351,7 +351,7 @@ def test_interrupt_leaves_the_last_complete_iteration():
 
     X, _ = problem()
     gm = BayesianGaussianMixture(n_components=3, callback=callback, random_state=0)
-    with pytest.raises(PosteriorInterrupted):
+    with pytest.raises(Interrupted):
         gm.fit(X)
     assert (gm.n_iter_, gm.converged_) == (3, False)
     np.testing.assert_array_equal(gm.means_, fitted(n_components=3, max_iter=3).means_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -10,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.bayes.special import digamma, log_gamma
-from fastgmm.bayes.weights import AbstractWeights
+from fastgmm.bayes.weights import WEIGHTS, AbstractWeights
 from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
 
 Floats = NDArray[np.float64]
+Arrays = dict[str, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +103,23 @@ class Posterior:
     def _halves(self) -> Floats:
         """(ν_k − d) / 2 for d = 0 … D−1, (K, D)."""
         return np.asarray(0.5 * (self.degrees_of_freedom[:, None] - np.arange(self.means.shape[1])))
+
+    def arrays(self) -> Arrays:
+        """Return all that a posterior is, but for its form and the kind of its weights, by names."""
+        weights = self.weights.concentration
+        shares = weights if isinstance(weights, tuple) else (weights,)
+        names = ("means", "mean_precision", "covariances", "degrees_of_freedom")
+        own = {name: getattr(self, name) for name in names}
+        return own | {f"weights.{number}": array for number, array in enumerate(shares)}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Floats], form: str, kind: str) -> Posterior:
+        """Return the posterior of what `arrays` returned; `kind` is one of `bayes.weights.WEIGHTS`."""
+        weights = WEIGHTS[kind](*(arrays[name] for name in ("weights.0", "weights.1") if name in arrays))
+        return cls(
+            weights, arrays["means"], arrays["mean_precision"], arrays["covariances"], arrays["degrees_of_freedom"],
+            form,
+        )  # fmt: skip
 
     def enter(self, frame: Frame) -> Posterior:
         """Bring a posterior of the user's units into a frame."""

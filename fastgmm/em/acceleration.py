@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.coordinates import Chart, within
+from fastgmm.em.state import Arrays, arrays_of, parameters_of
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 
@@ -48,6 +49,14 @@ class AbstractAcceleration(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget everything: the components are other ones."""
+
+    @abstractmethod
+    def state(self) -> Arrays:
+        """Return all that the proposals to come depend on."""
+
+    @abstractmethod
+    def restore(self, state: Arrays, form: str) -> None:
+        """Go on from what `state` returned; `form` is of the covariances."""
 
 
 class Squarem(AbstractAcceleration):
@@ -93,6 +102,16 @@ class Squarem(AbstractAcceleration):
     def reset(self) -> None:
         """Begin a new pair of steps."""
         self._before = None
+
+    def state(self) -> Arrays:
+        """Return the limit, and where the pair of steps began."""
+        limits = {"limits": np.array([self._limit, self._reached])}
+        return limits if self._before is None else limits | arrays_of(self._before, "before")
+
+    def restore(self, state: Arrays, form: str) -> None:
+        """Go on from a state."""
+        self._limit, self._reached = float(state["limits"][0]), bool(state["limits"][1])
+        self._before = parameters_of(state, "before", form) if "before.means" in state else None
 
 
 FIRST_LIMIT, GROWTH = 4.0, 2.0
@@ -148,6 +167,21 @@ class Anderson(AbstractAcceleration):
     def reset(self) -> None:
         """Forget all steps."""
         self._chart, self._images, self._steps = None, [], []
+
+    def state(self) -> Arrays:
+        """Return the last steps, and the chart that they are in."""
+        counts = {"counts": np.array([self._wait, self._refusals], dtype=np.int64)}
+        if self._chart is None:
+            return counts
+        steps = {"images": np.array(self._images), "steps": np.array(self._steps)}
+        return counts | arrays_of(self._chart.origin, "origin") | steps
+
+    def restore(self, state: Arrays, form: str) -> None:
+        """Go on from a state."""
+        self._wait, self._refusals = (int(n) for n in state["counts"])
+        if "origin.means" in state:
+            self._chart = Chart(parameters_of(state, "origin", form))
+            self._images, self._steps = [*state["images"]], [*state["steps"]]
 
 
 MEMORY, FEWEST_STEPS, LONGEST_WAIT = 8, 5, 16

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,19 +17,21 @@ from fastgmm.em.convergence import Status
 from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.history import History
 from fastgmm.em.run import RunResult
-from fastgmm.em.state import RunState
+from fastgmm.em.state import Arrays, RunState, arrays_of, parameters_of
 from fastgmm.errors import CheckpointError
 from fastgmm.files import write_atomically
-from fastgmm.parameters import Parameters
 
-FORMAT = "fastgmm-checkpoint-1"
+FORMAT = "fastgmm-checkpoint-2"
+
+OLD_FORMAT = "fastgmm-checkpoint-1"
+"""Of plain EM, one run after the other."""
+
+FACTS = ("data", "settings", "runs", "rng", "made", "best_run", "finished", "seed")
 
 ACTIONS = ("regularised", "reseeded", "removed")
 
 GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 """NumPy's bit generators, by the names in their states."""
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,23 +45,38 @@ class Checkpoint:
     """How many the fit consists of."""
     rng: dict[str, Any]
     """What the next start is drawn from, see `generator_state`."""
-    restart: int = 0
-    """The run that is under way, or is to begin."""
-    state: RunState | None = None
-    """Where it stands; None: it has no start yet."""
+    made: int = 0
+    """Runs that have, or had, a start."""
+    states: dict[int, RunState] = field(default_factory=dict)
+    """Where the runs stand that are under way, by their numbers."""
     best: RunResult | None = None
     """Of the runs that ended."""
+    best_run: int = 0
+    """Its number."""
     finished: bool = False
+    seed: int = 0
+    """Of draws, which a fit without a seed of its own took from somewhere."""
+
+    @property
+    def restart(self) -> int:
+        """The first run that is under way, or is to begin."""
+        return min(self.states, default=self.made)
+
+    @property
+    def state(self) -> RunState | None:
+        """Where that run stands; None: it has no start yet."""
+        return self.states.get(self.restart)
 
     def to_bytes(self) -> bytes:
         """Return a data-only serialisation: the same bits come back from `from_bytes`."""
-        facts: dict[str, Any] = {
-            name: getattr(self, name) for name in ("data", "settings", "runs", "rng", "restart", "finished")
-        }
+        facts: dict[str, Any] = {name: getattr(self, name) for name in FACTS}
         arrays: Arrays = {}
-        if self.state is not None:
-            facts["state"] = {"form": self.state.parameters.form, "repairs": self.state.repairs}
-            arrays |= _of_state(self.state)
+        facts["states"] = [
+            {"number": number, "form": state.parameters.form, "repairs": state.repairs}
+            for number, state in sorted(self.states.items())
+        ]
+        for number, state in self.states.items():
+            arrays |= _of_state(state, f"run{number}")
         if self.best is not None:
             facts["best"] = {"form": self.best.parameters.form, "status": self.best.status.name}
             arrays |= _of_result(self.best)
@@ -70,13 +87,15 @@ class Checkpoint:
         """Read what `to_bytes` wrote; raise `CheckpointError` on anything else."""
         try:
             arrays, metadata = tensors.unpack(content)
-            if metadata.get("format") != FORMAT:
+            if metadata.get("format") not in (FORMAT, OLD_FORMAT):
                 raise ValueError(f"its format is {metadata.get('format')!r}, not {FORMAT!r}")
             facts = json.loads(metadata["facts"])
-            state, best = facts.pop("state", None), facts.pop("best", None)
+            if metadata["format"] == OLD_FORMAT:
+                facts, arrays = _renewed(facts, arrays)
+            states, best = facts.pop("states"), facts.pop("best", None)
             return cls(
                 **facts,
-                state=None if state is None else _to_state(arrays, **state),
+                states={one["number"]: _to_state(arrays, **one) for one in states},
                 best=None if best is None else _to_result(arrays, **best),
             )
         except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
@@ -130,15 +149,26 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
+def _renewed(facts: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arrays]:
+    """Return what an old file holds as a new one would."""
+    state, restart = facts.pop("state", None), facts.pop("restart")
+    facts["made"] = restart + (state is not None)
+    facts["states"] = [] if state is None else [{"number": restart, **state}]
+    where = f"run{restart}"
+    names = {"state": where, "passes": f"{where}.passes"}
+    return facts, {
+        (f"{names[first]}.{rest}" if (first := name.partition(".")[0]) in names else name): array
+        for name, array in arrays.items()
+        for rest in [name.partition(".")[2]]
+    }
+
+
 # --- parts ---
 
 
-def _of_parameters(parameters: Parameters, where: str) -> Arrays:
-    return {f"{where}.{name}": getattr(parameters, name) for name in ("weights", "means", "covariances")}
-
-
-def _to_parameters(arrays: Arrays, where: str, form: str) -> Parameters:
-    return Parameters(arrays[f"{where}.weights"], arrays[f"{where}.means"], arrays[f"{where}.covariances"], form)
+def _under(arrays: Arrays, where: str) -> Arrays:
+    """Return the arrays whose names begin with `where`, without it."""
+    return {name.removeprefix(where): array for name, array in arrays.items() if name.startswith(where)}
 
 
 def _of_collapses(degenerate: tuple[Degeneracy, ...]) -> NDArray[np.int64]:
@@ -158,46 +188,50 @@ def _to_history(arrays: Arrays, where: str) -> History:
     return History(*(arrays[f"{where}.history.{name}"].tolist() for name in History().arrays()))
 
 
-def _of_state(state: RunState) -> Arrays:
+def _of_state(state: RunState, where: str) -> Arrays:
     return {
-        **_of_parameters(state.parameters, "state"),
-        **_of_history(state.history, "state"),
-        "state.previous": np.array(state.previous),
-        "state.passed": np.array(state.passed, dtype=np.int64),
-        "state.degenerate": _of_collapses(state.degenerate),
-        **{f"passes.{name}": array for name, array in state.passes.items()},
+        **arrays_of(state.parameters, where),
+        **_of_history(state.history, where),
+        f"{where}.previous": np.array(state.previous),
+        f"{where}.passed": np.array(state.passed, dtype=np.int64),
+        f"{where}.degenerate": _of_collapses(state.degenerate),
+        **{f"{where}.passes.{name}": array for name, array in state.passes.items()},
+        **{f"{where}.more.{name}": array for name, array in state.more.items()},
     }
 
 
-def _to_state(arrays: Arrays, form: str, repairs: Any) -> RunState:
-    told, reseeds = repairs
+def _to_state(arrays: Arrays, number: int, form: str, repairs: Any) -> RunState:
+    where, (told, reseeds) = f"run{number}", repairs
     return RunState(
-        _to_parameters(arrays, "state", form),
-        float(arrays["state.previous"]),
-        _to_collapses(arrays["state.degenerate"]),
-        int(arrays["state.passed"]),
-        _to_history(arrays, "state"),
+        parameters_of(arrays, where, form),
+        float(arrays[f"{where}.previous"]),
+        _to_collapses(arrays[f"{where}.degenerate"]),
+        int(arrays[f"{where}.passed"]),
+        _to_history(arrays, where),
         (tuple(told), tuple((k, n) for k, n in reseeds)),
-        {name.removeprefix("passes."): array for name, array in arrays.items() if name.startswith("passes.")},
+        _under(arrays, f"{where}.passes."),
+        _under(arrays, f"{where}.more."),
     )
 
 
 def _of_result(result: RunResult) -> Arrays:
     return {
-        **_of_parameters(result.parameters, "best"),
+        **arrays_of(result.parameters, "best"),
         "best.lower_bound": np.array(result.lower_bound),
         **_of_history(result.history, "best"),
         "best.degenerate": _of_collapses(result.degenerate),
+        **{f"best.more.{name}": array for name, array in result.more.items()},
     }
 
 
 def _to_result(arrays: Arrays, form: str, status: str) -> RunResult:
     history = _to_history(arrays, "best")
     return RunResult(
-        _to_parameters(arrays, "best", form),
+        parameters_of(arrays, "best", form),
         float(arrays["best.lower_bound"]),
         tuple(history.lower_bound),
         Status[status],
         _to_collapses(arrays["best.degenerate"]),
         history,
+        _under(arrays, "best.more."),
     )

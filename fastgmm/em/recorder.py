@@ -42,24 +42,9 @@ class Recorder:
         self._unwritten = False
 
     @property
-    def runs(self) -> int:
-        """How many the fit consists of."""
-        return self._now.runs
-
-    @property
-    def restart(self) -> int:
-        """Number of the run that is under way, or is to begin."""
-        return self._now.restart
-
-    @property
-    def state(self) -> RunState | None:
-        """Where that run stands; None where it has no start yet."""
-        return self._now.state
-
-    @property
-    def best(self) -> RunResult | None:
-        """The best of the runs that ended."""
-        return self._now.best
+    def now(self) -> Checkpoint:
+        """Where the fit stands."""
+        return self._now
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -79,24 +64,30 @@ class Recorder:
             yield
         except BaseException:
             # Bounds that a pass had begun to renew are worth nothing: the checkpoint before has them whole.
-            if self._unwritten and not (self.state is not None and self.state.passing):
+            if self._unwritten and not any(state.passing for state in self._now.states.values()):
                 self._write()
             raise
         if self._unwritten:
             self._write()
 
-    def record(self, state: RunState) -> None:
-        """Take down where the run stands; write it if it is time."""
-        self._take(replace(self._now, state=state, rng=generator_state(self.rng)))
-
-    def ended(self, best: RunResult) -> None:
-        """Take down that a run ended, with the best one so far."""
-        number = self.restart + 1
-        self._take(replace(self._now, state=None, restart=number, best=best, finished=number == self._now.runs))
-
-    def _take(self, now: Checkpoint) -> None:
+    def record(self, number: int, state: RunState) -> None:
+        """Take down where a run stands."""
+        states = {**self._now.states, number: state}
+        now = replace(self._now, states=states)
+        if number >= now.made:  # it has just been drawn
+            now = replace(now, made=number + 1, rng=generator_state(self.rng))
         self._now, self._unwritten = now, True
-        if perf_counter() - self._since >= self._every:
+
+    def ended(self, number: int, best: RunResult, best_run: int) -> None:
+        """Take down that a run ended, with the best one so far."""
+        states = {other: state for other, state in self._now.states.items() if other != number}
+        finished = not states and self._now.made == self._now.runs
+        self._now = replace(self._now, states=states, best=best, best_run=best_run, finished=finished)
+        self._unwritten = True
+
+    def write(self) -> None:
+        """Write where the fit stands, if it is time: when no run is in the midst of an iteration."""
+        if self._unwritten and perf_counter() - self._since >= self._every:
             self._write()
 
     def _write(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import perf_counter
 
+from fastgmm.em.abreast import Abreast, Call, Job, abreast
+from fastgmm.em.baton import Ask
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
 from fastgmm.em.recorder import Recorder
-from fastgmm.em.run import Interrupted, RunResult, Settings, Start, run
+from fastgmm.em.run import AbstractSettings, Interrupted, RunResult, Start, run
 from fastgmm.em.state import RunState
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
@@ -17,7 +20,7 @@ from fastgmm.threads import Team
 def best_run(
     rows: AbstractRows,
     starts: list[Callable[[], Start]],
-    settings: Settings,
+    settings: AbstractSettings,
     team: Team,
     callback: Callback | None = None,
     previous: float = float("-inf"),
@@ -25,54 +28,158 @@ def best_run(
     started: Callable[[int, Start], object] | None = None,
     recorder: Recorder | None = None,
 ) -> RunResult:
-    """Run EM from each start and return the run with the largest likelihood, the first of equals.
+    """Run from each start and return the run with the largest objective, the first of equals.
 
     `started` is told each run's number and start, `ended` its number and result. `recorder` writes checkpoints; where
     its fit was begun before, this one goes on from there.
+    On rows that are dear to read, runs go side by side, with one pass for all of them: the same runs, bit for bit,
+    whose iterations `callback` is told of in turn. A callback that stops the fit then ends all of them.
     On Ctrl-C `Interrupted` carries the best run so far, the interrupted one included.
     """
+    runs = Runs(rows, starts, previous, ended, started, recorder)
+    if len(starts) > 1 and rows.costly:
+        return _side_by_side(rows, runs, settings, team, callback)
     began = perf_counter()
-    best = None if recorder is None else recorder.best
-    for number, start in enumerate(starts):
-        if recorder is not None and number < recorder.restart:
-            continue
-        swept = rows.swept
-        try:
-            state = None if recorder is None else recorder.state
-            if state is None:
-                made = start()
-                if started is not None:
-                    started(number, made)
-                state = RunState(made.parameters, previous, made.degenerate, rows.swept - swept)
-                if recorder is not None:
-                    recorder.record(state)
+    try:
+        for number, state in runs:
+
+            def record(now: RunState, number: int = number) -> None:
+                runs.record(number, now)
+                runs.write()
+
             found = run(
-                rows,
-                state.parameters,
-                settings,
-                team,
-                restart=number,
-                began=began,
-                callback=callback,
-                resumed=state,
-                record=None if recorder is None else recorder.record,
-            )
+                rows, state.parameters, settings, team, restart=number, began=began, callback=callback, resumed=state,
+                record=None if recorder is None else record,
+            )  # fmt: skip
+            runs.end(number, found)
+            runs.write()
+            if found.status is Status.STOPPED:
+                break
+    except Interrupted as stop:
+        raise Interrupted(runs.better(number, stop.result)) from None
+    except KeyboardInterrupt:
+        if runs.best is None:
+            raise
+        raise Interrupted(runs.best) from None
+    assert runs.best is not None  # there is a start at least
+    return runs.best
+
+
+def _side_by_side(
+    rows: AbstractRows, runs: Runs, settings: AbstractSettings, team: Team, callback: Callback | None
+) -> RunResult:
+    """Run as many at a time as the rows can serve; one that has ended makes room for the next."""
+    began = perf_counter()
+
+    def job(number: int, state: RunState) -> Job:
+        def work(mine: AbstractRows, ask: Ask) -> RunResult:
+            return run(
+                mine, state.parameters, settings, team, restart=number, began=began, resumed=state,
+                callback=None if callback is None else lambda done: ask(Call(callback, (done,))),
+                record=lambda now: runs.record(number, now),
+            )  # fmt: skip
+
+        return work
+
+    waiting, width = iter(runs), 1
+    with Abreast(rows, team) as group:
+        try:
+            while True:
+                while len(group) < width and (next_run := next(waiting, None)) is not None:
+                    number, state = next_run
+                    width = abreast(rows, state.parameters.n_components, settings.algorithm)
+                    found = group.begin(number, job(number, state))
+                    if found is not None:
+                        runs.end(number, found)
+                runs.write()
+                if not len(group):
+                    break
+                for number, found in group.advance():
+                    runs.end(number, found)
+                    if found.status is Status.STOPPED:
+                        return _ended(runs, group, Status.STOPPED)
         except Interrupted as stop:
-            raise Interrupted(_better(best, stop.result)) from None
+            runs.best = runs.better(group.last, stop.result)
+            raise Interrupted(_ended(runs, group, Status.INTERRUPTED)) from None
         except KeyboardInterrupt:
-            if best is None:
-                raise
-            raise Interrupted(best) from None
-        if ended is not None:
-            ended(number, found)
-        best = _better(best, found)
-        if found.status is Status.STOPPED:
-            break
+            raise Interrupted(_ended(runs, group, Status.INTERRUPTED)) from None
+    assert runs.best is not None
+    return runs.best
+
+
+def _ended(runs: Runs, group: Abreast, status: Status) -> RunResult:
+    """End all runs, and return the best of what they found; KeyboardInterrupt if none has found anything."""
+    for number, found in group.interrupt():
+        runs.best = runs.better(number, replace(found, status=status))
+    if runs.best is None:
+        raise KeyboardInterrupt
+    return runs.best
+
+
+class Runs:
+    """The runs of a fit, in order: what each begins with, which was best, and what the recorder is told of them."""
+
+    def __init__(
+        self,
+        rows: AbstractRows,
+        starts: list[Callable[[], Start]],
+        previous: float,
+        ended: Callable[[int, RunResult], object] | None,
+        started: Callable[[int, Start], object] | None,
+        recorder: Recorder | None,
+    ) -> None:
+        self._rows, self._starts, self._previous = rows, starts, previous
+        self._ended, self._started, self._recorder = ended, started, recorder
+        self.best: RunResult | None = None
+        self._best_run = 0
         if recorder is not None:
-            recorder.ended(best)
-    assert best is not None  # there is a start at least
-    return best
+            self.best, self._best_run = recorder.now.best, recorder.now.best_run
 
+    def __iter__(self) -> Iterator[tuple[int, RunState]]:
+        """Yield the number of each run and where it begins: those that are under way, then those that are not."""
+        made = 0
+        if self._recorder is not None:
+            yield from sorted(self._recorder.now.states.items())
+            made = self._recorder.now.made
+        for number in range(made, len(self._starts)):
+            yield number, self._begun(number)
 
-def _better(first: RunResult | None, second: RunResult) -> RunResult:
-    return second if first is None or second.lower_bound > first.lower_bound else first
+    def _begun(self, number: int) -> RunState:
+        """Make a start."""
+        swept = self._rows.swept
+        made = self._starts[number]()
+        if self._started is not None:
+            self._started(number, made)
+        passed = self._rows.swept - swept
+        state = RunState(made.parameters, self._previous, made.degenerate, passed, more=made.more)
+        self.record(number, state)
+        self.write()
+        return state
+
+    def record(self, number: int, state: RunState) -> None:
+        """Take down where a run stands."""
+        if self._recorder is not None:
+            self._recorder.record(number, state)
+
+    def write(self) -> None:
+        """Write a checkpoint if it is time."""
+        if self._recorder is not None:
+            self._recorder.write()
+
+    def end(self, number: int, found: RunResult) -> None:
+        """Take down how a run ended; one that was stopped may go on some day."""
+        if self._ended is not None:
+            self._ended(number, found)
+        best = self.better(number, found)
+        if best is found:
+            self._best_run = number
+        self.best = best
+        if self._recorder is not None and found.status is not Status.STOPPED:
+            self._recorder.ended(number, best, self._best_run)
+
+    def better(self, number: int, found: RunResult) -> RunResult:
+        """Return the better of the best run and another: of equals, the first in the order of starts."""
+        best = self.best
+        if best is None or found.lower_bound > best.lower_bound:
+            return found
+        return found if found.lower_bound == best.lower_bound and number < self._best_run else best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -10,12 +11,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.callbacks import Callback, Iteration
+from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status, convergence_test
 from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.history import History
-from fastgmm.em.state import RunState
-from fastgmm.em.walk import MStep, Walk
+from fastgmm.em.state import Arrays, RunState
+from fastgmm.em.walk import AbstractWalk, MStep, Walk
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.models import MODELS, maximise
 from fastgmm.models.prior import Prior
@@ -27,8 +28,23 @@ from fastgmm.threads import Team
 Floats = NDArray[np.float64]
 
 
+class AbstractSettings(ABC):
+    """How a run is to go."""
+
+    tol: float
+    """Least change of the objective that is worth another iteration."""
+    max_iter: int
+    algorithm: str = "dense"
+    assignment: str = "soft"
+    convergence: str = "change"
+
+    @abstractmethod
+    def walk(self, rows: AbstractRows, begun: RunState, team: Team, restart: int) -> AbstractWalk:
+        """Return the passes of a run from where it begins, or goes on."""
+
+
 @dataclass(frozen=True, eq=False)
-class Settings:
+class Settings(AbstractSettings):
     """How EM is to run."""
 
     tol: float = 1e-3
@@ -73,6 +89,12 @@ class Settings:
             before=before,
         )
 
+    def walk(self, rows: AbstractRows, begun: RunState, team: Team, restart: int) -> AbstractWalk:
+        """Return the passes of a run from where it begins, or goes on."""
+        walk = Walk(rows, begun.parameters, self, team, begun.degenerate, restart)
+        walk.restore(begun)
+        return walk
+
     def objective(self, statistics: SufficientStatistics, parameters: Parameters) -> float:
         """Return what EM raises: the mean log-likelihood, with the log-density of a prior."""
         prior = 0.0 if self.prior is None else self.prior.log_density(parameters, self.model)
@@ -85,6 +107,8 @@ class Start:
 
     parameters: Parameters
     degenerate: tuple[Degeneracy, ...] = ()
+    more: Arrays = field(default_factory=dict)
+    """See `em.state.RunState.more`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +123,8 @@ class RunResult:
     degenerate: tuple[Degeneracy, ...] = ()
     """Components that collapsed, and what was done."""
     history: History = field(default_factory=History)
+    more: Arrays = field(default_factory=dict)
+    """What was found besides: of variational Bayes, the posterior's arrays."""
 
     @property
     def n_iter(self) -> int:
@@ -123,7 +149,7 @@ def first(statistics: SufficientStatistics, settings: Settings) -> Start:
 def run(
     rows: AbstractRows,
     start: Parameters,
-    settings: Settings,
+    settings: AbstractSettings,
     team: Team,
     *,
     restart: int = 0,
@@ -138,7 +164,7 @@ def run(
     """Iterate EM from `start`; `previous` is the objective before it, if known (a warm start).
 
     `passed` are passes that were spent on the start. `record` is told where the run stands after each iteration that is
-    not its last; `resumed` is such a state, to go on from: of plain EM, soft or hard.
+    not its last; `resumed` is such a state, to go on from.
 
     Raises
     ------
@@ -148,27 +174,24 @@ def run(
         On Ctrl-C, once an iteration is complete.
     """
     begun = resumed or RunState(start, previous, degenerate, passed)
-    walk, history = Walk(rows, begun.parameters, settings, team, begun.degenerate, restart), begun.history.copied()
-    walk.restore(begun)
+    walk, history = settings.walk(rows, begun, team, restart), begun.history.copied()
     degenerate = begun.degenerate
     swept = rows.swept - (history.passes[-1] if len(history) else begun.passed)
     began -= history.seconds[-1] if len(history) else 0.0
     chain = settings.assignment == "stochastic"  # which never rests
     test = convergence_test(settings.convergence, 0.0 if chain else settings.tol, begun.previous)
-    for bound in history.lower_bound:
-        test.rests(bound, False)
+    for bound, jumped in zip(history.lower_bound, walk.jumps, strict=True):
+        test.rests(bound, jumped)
     status = Status.DRAWN if chain else Status.MAX_ITER
     try:
-        for _ in range(settings.max_iter - len(history)):
+        for _ in range(settings.max_iter - len(history) - walk.refusals):
             if not walk.step(len(history) + 1):
                 continue  # a proposal was refused: nothing but a pass is spent
             bound, change = walk.bound, test.change(walk.bound)
             degenerate += walk.degenerate
             seconds = perf_counter() - began
             history.add(bound, seconds, rows.swept - swept, walk.evaluated)
-            done = Iteration(
-                restart, len(history), bound, change, seconds, walk.updated, walk.evaluated, walk.degenerate
-            )
+            done = walk.iteration(restart, len(history), change, seconds)
             rests = test.rests(bound, walk.jumped) and not walk.restarted
             if not rests:
                 walk.go_on(plain=test.doubts)
@@ -187,6 +210,6 @@ def run(
     return _result(walk, history, status, degenerate)
 
 
-def _result(walk: Walk, history: History, status: Status, degenerate: tuple[Degeneracy, ...]) -> RunResult:
+def _result(walk: AbstractWalk, history: History, status: Status, degenerate: tuple[Degeneracy, ...]) -> RunResult:
     parameters, bound = walk.found
-    return RunResult(parameters, bound, tuple(history.lower_bound), status, degenerate, history)
+    return RunResult(parameters, bound, tuple(history.lower_bound), status, degenerate, history, walk.more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.acceleration import acceleration
+from fastgmm.em.callbacks import Iteration
 from fastgmm.em.degeneracy import Degeneracy, Repairs, collapsed, spread
 from fastgmm.em.history import History
 from fastgmm.em.passes import AbstractPasses, passes
-from fastgmm.em.state import NO_REPAIRS, RepairState, RunState
+from fastgmm.em.state import NO_REPAIRS, Arrays, RepairState, RunState, arrays_of, parameters_of
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
@@ -75,8 +77,57 @@ class MStep:
             self._repairs.restore(state)
 
 
-class Walk:
+class AbstractWalk(ABC):
     """The passes of one run, one after the other, and the steps from them."""
+
+    bound: float = float("-inf")
+    """The objective that the last pass saw, or led to."""
+    updated: Parameters
+    """Where the last step goes from there."""
+    jumped: bool = False
+    """Whether the last pass was taken from a proposal, and not from where EM had gone."""
+    restarted: bool = False
+    """Whether the last step changed the components."""
+    degenerate: tuple[Degeneracy, ...] = ()
+    """What the last step did about collapses."""
+    evaluated: float = 1.0
+    """Share of the pairs of rows and components that the last pass computed."""
+    refusals: int = 0
+    """Passes from proposals that were refused."""
+    jumps: list[bool]
+    """Of each iteration, whether its pass was taken from a proposal."""
+
+    @abstractmethod
+    def step(self, iteration: int) -> bool:
+        """Take a pass and a step; False where the pass refuses a proposal, and a plain step is next."""
+
+    @abstractmethod
+    def go_on(self, *, plain: bool) -> None:
+        """Choose where the next pass is taken."""
+
+    @abstractmethod
+    def state(self, history: History, degenerate: tuple[Degeneracy, ...], begun: RunState) -> RunState:
+        """Return where a run that was `begun` so stands, between two iterations."""
+
+    @property
+    def found(self) -> tuple[Parameters, float]:
+        """What the run gives: the last step, and the objective."""
+        return self.updated, self.bound
+
+    @property
+    def more(self) -> Arrays:
+        """What it gives besides."""
+        return {}
+
+    def iteration(self, restart: int, number: int, change: float, seconds: float) -> Iteration:
+        """Return what callbacks are told of the last step."""
+        return Iteration(
+            restart, number, self.bound, change, seconds, self.updated, self.evaluated, self.degenerate
+        )  # fmt: skip
+
+
+class Walk(AbstractWalk):
+    """The passes of a run of EM, and its M-steps."""
 
     def __init__(
         self,
@@ -93,12 +144,8 @@ class Walk:
         self._passes = self._fresh(start)
         self._faster = acceleration(settings.acceleration, settings.model, settings.ridge)
         self._at = start
-        self.jumped = False
-        """Whether the last pass was taken from a proposal, and not from where EM had gone."""
-        self.bound = float("-inf")
-        """The objective that the last pass saw."""
         self.updated = start
-        """Where EM goes from there."""
+        self.jumps = []
         self._best = start, float("-inf")
 
     def _fresh(self, start: Parameters) -> AbstractPasses:
@@ -110,17 +157,17 @@ class Walk:
         )
 
     @property
-    def evaluated(self) -> float:
+    def evaluated(self) -> float:  # type: ignore[override]
         """Share of the pairs of rows and components that the last pass computed."""
         return self._passes.evaluated
 
     @property
-    def degenerate(self) -> tuple[Degeneracy, ...]:
+    def degenerate(self) -> tuple[Degeneracy, ...]:  # type: ignore[override]
         """What the last M-step did about collapses."""
         return self._m_step.degenerate
 
     @property
-    def restarted(self) -> bool:
+    def restarted(self) -> bool:  # type: ignore[override]
         """Whether the last M-step changed the components."""
         return self._m_step.restarts
 
@@ -134,16 +181,18 @@ class Walk:
                 assert self._faster is not None
                 self._faster.refused()
                 self._at, self.jumped = self.updated, False
+                self.refusals += 1
                 return False
         else:
             found = self._m_step.take(statistics, self._at, iteration)
         self.bound, self.updated = bound, found
+        self.jumps.append(self.jumped)
         if bound > self._best[1]:
             self._best = self._at, bound
         return True
 
     def state(self, history: History, degenerate: tuple[Degeneracy, ...], begun: RunState) -> RunState:
-        """Return where a run that was `begun` so stands, between two iterations without a proposal."""
+        """Return where a run that was `begun` so stands, between two iterations."""
         return replace(
             begun,
             parameters=self.updated,
@@ -151,19 +200,48 @@ class Walk:
             degenerate=degenerate,
             repairs=self._m_step.state(),
             passes=self._passes.state(),
+            more=self._more(),
         )
+
+    def _more(self) -> Arrays:
+        """Return what is known of proposals and draws, if there are any."""
+        more: Arrays = {}
+        if self._faster is not None:
+            more = {f"faster.{name}": array for name, array in self._faster.state().items()}
+            more |= {"refusals": np.array(self.refusals), "jumps": np.array(self.jumps, dtype=np.int64)}
+            if self.jumped:
+                more |= arrays_of(self._at, "at")
+        if self._drawn:
+            at, bound = self._best
+            more |= {"chain": np.array(self._chain), "best.bound": np.array(bound), **arrays_of(at, "best")}
+        return more
 
     def restore(self, state: RunState) -> None:
         """Go on from the parameters of a state, with which the walk was made."""
+        self.jumps = [False] * len(state.history)
         if len(state.history):
-            self.bound = state.history.lower_bound[-1]
+            self.bound, more, form = state.history.lower_bound[-1], state.more, state.parameters.form
+            if self._drawn:
+                self._chain = int(more["chain"]) - 1  # a component that came anew began another chain
+                self._passes = self._fresh(state.parameters)
+                self._best = parameters_of(more, "best", form), float(more["best.bound"])
             self._m_step.restore(state.repairs)
             self._passes.restore(state.passes)
+            if self._faster is not None:
+                own = {name.removeprefix("faster."): a for name, a in more.items() if name.startswith("faster.")}
+                self._faster.restore(own, form)
+                self.refusals, self.jumps = int(more["refusals"]), [bool(jump) for jump in more["jumps"]]
+                if "at.means" in more:
+                    self._at, self.jumped = parameters_of(more, "at", form), True
+
+    @property
+    def _drawn(self) -> bool:
+        return self._settings.assignment == "stochastic"
 
     @property
     def found(self) -> tuple[Parameters, float]:
         """What the run gives: the last step, and the objective before it; of draws, the best that a pass saw."""
-        return self._best if self._settings.assignment == "stochastic" else (self.updated, self.bound)
+        return self._best if self._drawn else (self.updated, self.bound)
 
     def go_on(self, *, plain: bool) -> None:
         """Choose where the next pass is taken."""

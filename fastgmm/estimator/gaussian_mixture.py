@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,13 +18,13 @@ from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
 from fastgmm.em.search import PASSES
 from fastgmm.em.state import RunState
-from fastgmm.errors import DataError, DistributedError
+from fastgmm.errors import DataError
 from fastgmm.estimator import advice, online, routing
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
 from fastgmm.estimator.plan import settings_of, starts_of
-from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of
+from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of, saved
 from fastgmm.estimator.routing import UNCHANGED, Request
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise.given import given_start
@@ -343,9 +343,10 @@ class GaussianMixture(AbstractMixtureEstimator):
         previous = self.lower_bound_ if again else -math.inf
         rng = random_state(self.random_state, type(self).__name__)
         state = RunState(self._last(rows), previous) if again else None
-        recorder = recorder_of(self, rows, saving, state, rng)
+        recorder = recorder_of(self, rows, saving, state, rng, settings.seed)
         if recorder is not None:  # which knows the state of a warm start
-            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.runs]
+            settings = replace(settings, seed=recorder.now.seed)
+            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.now.runs]
         elif again:
             starts = [lambda: Start(self._last(rows))]
         else:
@@ -354,14 +355,10 @@ class GaussianMixture(AbstractMixtureEstimator):
         watch = together(None if lines is None else lines.iteration, self.callback)
         started, ended = (None, None) if lines is None else (lines.start, lines.end)
         try:
-            with nullcontext() if recorder is None else recorder.watching():
+            with saved(saving, recorder):
                 result = best_run(rows, starts, settings, workers, watch, previous, ended, started, recorder)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
-            raise
-        except DistributedError as error:
-            if saving.path is not None:
-                error.add_note(f"The last checkpoint is {saving.path}: fit with resume=True goes on from there.")
             raise
         self._publish(result, rows, names)
         advice.warn(result, rows, np.asarray(settings.ridge), self.max_iter, stacklevel=4)

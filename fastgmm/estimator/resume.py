@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from fastgmm.em.checkpoint import Checkpoint, generator, generator_state, load
 from fastgmm.em.fingerprint import difference, of_rows, told
 from fastgmm.em.recorder import Recorder
 from fastgmm.em.state import RunState
-from fastgmm.errors import CheckpointError, ParameterError
+from fastgmm.errors import CheckpointError, DistributedError, ParameterError
 from fastgmm.parameter_checks import check_boolean, check_number
 from fastgmm.rows.base import AbstractRows
 
@@ -44,11 +46,17 @@ NO_SAVING = Saving()
 
 
 def recorder_of(
-    estimator: Any, rows: AbstractRows, saving: Saving, again: RunState | None, rng: np.random.RandomState
+    estimator: Any,
+    rows: AbstractRows,
+    saving: Saving,
+    again: RunState | None,
+    rng: np.random.RandomState,
+    seed: int = 0,
 ) -> Recorder | None:
     """Return what writes a fit's checkpoints; it stands where the last one stood, if the fit is to be resumed.
 
-    `again` is where a warm start begins, instead of `n_init` runs from starts that `rng` draws.
+    `again` is where a warm start begins, instead of `n_init` runs from starts that `rng` draws; `seed` is of what runs
+    draw.
 
     Raises
     ------
@@ -57,12 +65,6 @@ def recorder_of(
     """
     if saving.path is None:
         return None
-    if estimator.acceleration is not None or estimator.assignment == "stochastic":
-        raise ParameterError(
-            "checkpoints hold where plain EM stands: fit(X, checkpoint=path) needs acceleration=None and "
-            f"assignment='soft' or 'hard'. Got acceleration={estimator.acceleration!r} and "
-            f"assignment={estimator.assignment!r} instead."
-        )
     settings = {"estimator": type(estimator).__name__} | {
         name: told(value) for name, value in estimator.get_params().items() if name not in FREE
     }
@@ -75,7 +77,8 @@ def recorder_of(
                 "remove the file."
             )
         runs = estimator.n_init if again is None else 1
-        begun = Checkpoint(data, settings, runs, generator_state(rng), state=again)
+        states = {} if again is None else {0: again}
+        begun = Checkpoint(data, settings, runs, generator_state(rng), len(states), states, seed=seed)
         return Recorder(saving.path, saving.every, begun, rng)
     for what, ours, theirs in (("data", data, there.data), ("settings", settings, there.settings)):
         if found := difference(ours, theirs):
@@ -84,3 +87,17 @@ def recorder_of(
                 "another checkpoint."
             )
     return Recorder(saving.path, saving.every, there, generator(there.rng))
+
+
+@contextmanager
+def saved(saving: Saving, recorder: Recorder | None) -> Iterator[None]:
+    """Write checkpoints of the fit in the block, and name the last one where a cluster gives up."""
+    if recorder is None:
+        yield
+        return
+    try:
+        with recorder.watching():
+            yield
+    except DistributedError as error:
+        error.add_note(f"The last checkpoint is {saving.path}: fit with resume=True goes on from there.")
+        raise

@@ -63,6 +63,8 @@ class AbstractRows(ABC):
     """Whether `n_rows` is known: it may not be where rows are only to be scored."""
     ordinary: bool = True
     """Whether weights are none or of a size that float32 holds with its square."""
+    costly: bool = False
+    """Whether to read the rows takes long beside what is done with them, so that several runs should share a pass."""
     swept: int = 0
     """Sweeps over all rows so far."""
 

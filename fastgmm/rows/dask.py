@@ -12,15 +12,19 @@ import functools
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastgmm.errors import DataError, missing_extra
+from fastgmm.rows.file_pieces import FilePart, pieces_of, weights_in
+from fastgmm.rows.npy_files import mapped
 from fastgmm.rows.partitions import Stretch, shared_out
-from fastgmm.rows.parts import VERSION, Part, Summary, part_of, summary_of
+from fastgmm.rows.parts import VERSION, Part, Summary, partition_of, summary_of
 from fastgmm.rows.remote import AbstractRemoteRows, Bundle, Extent, bundle_of
+from fastgmm.rows.sources import AbstractSource
 from fastgmm.threads import Team, available
 from fastgmm.validation import check_rows
 
@@ -47,6 +51,9 @@ LOOK = 10.0
 
 PART_BYTES = 64 << 20
 """Rows of an array that travel to the cluster as one partition."""
+
+KEPT = 1 << 30
+"""Bytes of rows of files that a worker holds, if they fit so."""
 
 
 def collection_rows(
@@ -103,17 +110,49 @@ def collection_rows(
 
 
 def distribute(
-    X: Any, sample_weight: ArrayLike | None = None, *, client: Client | None = None, **options: Any
+    X: Any, sample_weight: ArrayLike | None = None, *, client: Client | None = None, keep: int = KEPT, **options: Any
 ) -> DaskRows:
-    """Send the rows of an array to a cluster, and return them as what `fit` takes; options as of `collection_rows`.
+    """Take rows to a cluster, and return them as what `fit` takes: files by their names, an array by its bytes.
 
-    The scheduler keeps them as well, so that no worker's death loses any: for rows that fit into its memory. Make a
-    Dask array of files for others.
+    Parameters
+    ----------
+    X : source of `fastgmm.rows.npy` or `fastgmm.rows.parquet`, memory map of a .npy file, or array-like (N, D)
+        Each worker reads its own rows of files, which it must see under the same names; what is lost with a worker is
+        read again by others. An array is sent, and the scheduler keeps it as well, so that no worker's death loses
+        any: for rows that fit into its memory.
+    sample_weight : array-like of shape (N,), optional
+    client : distributed.Client, optional
+        As of `collection_rows`.
+    keep : int, default=1 GiB
+        Bytes of rows that each worker may hold. Rows of files that fit so into all workers are read once; others are
+        read in each pass, some MiB at a time.
+    **options
+        Others of `collection_rows`.
+
+    Raises
+    ------
+    DataError, DistributedError
+        As by `collection_rows`; also for files that a worker does not see, or that change.
+
+    Examples
+    --------
+    >>> from fastgmm import GaussianMixture, rows                                             # doctest: +SKIP
+    >>> from fastgmm.rows.dask import distribute                                              # doctest: +SKIP
+    >>> gm = GaussianMixture(3).fit(distribute(rows.parquet("shared/rows/"), client=client))  # doctest: +SKIP
     """
-    array = check_rows(X)
-    rows = max(1, PART_BYTES // (8 * array.shape[1]))
-    pieces = [np.ascontiguousarray(array[start : start + rows]) for start in range(0, len(array), rows)]
     cluster = _Cluster(client, options.pop("limits", None) or Limits())
+    X = (mapped(X) if isinstance(X, np.ndarray) else None) or X
+    if isinstance(X, AbstractSource):
+        if sample_weight is None:
+            sample_weight = weights_in(X)
+        pieces: list[Any] = list(pieces_of(X, PART_BYTES))
+        size = sum(len(piece) for piece in pieces) * X.n_features * X.dtype.itemsize
+        fits = size <= keep * max(1, len(cluster.workers()))
+        pieces = [replace(piece, kept=fits) for piece in pieces]
+    else:
+        array = check_rows(X)
+        rows = max(1, PART_BYTES // (8 * array.shape[1]))
+        pieces = [np.ascontiguousarray(array[start : start + rows]) for start in range(0, len(array), rows)]
 
     def chunks(places: list[str]) -> list[Future]:
         with _large_arguments():
@@ -155,7 +194,7 @@ class DaskRows(AbstractRemoteRows):
         def submit(attempt: int) -> list[Future]:
             chunks = self._chunks(_seats(self._cluster.workers()))
             self._held.parts = [
-                self._cluster.submit(part_of, chunk, number, VERSION) for number, chunk in enumerate(chunks)
+                self._cluster.submit(partition_of, chunk, number, VERSION) for number, chunk in enumerate(chunks)
             ]
             return [self._cluster.submit(summary_of, part) for part in self._held.parts]
 
@@ -190,7 +229,7 @@ class DaskRows(AbstractRemoteRows):
         for one in (one for stretch in stretches for one in stretch.slices):
             part, owner = self._held.parts[one.partition], self._held.owners[one.partition]
             if (one.start, one.stop) != (0, self._held.lengths[one.partition]):
-                part = self._cluster.submit(Part.cut, part, one.start, one.stop, place=owner)
+                part = self._cluster.submit(_cut, part, one.start, one.stop, place=owner)
             parts.append(part)
         weights = [self.weights_of(one.start, one.stop) for one in stretches]
         return self._cluster.submit(bundle_of, stretches, weights, self.dtype, parts, place=place)
@@ -341,6 +380,10 @@ def _merged(merge: Callable[[Any, Any], Any], results: list[tuple[list[str], Any
     """Merge what `_here` returned."""
     result = functools.reduce(merge, [cloud.loads(one) for _, one in results])
     return [place for places, _ in results for place in places], _packed(result)
+
+
+def _cut(part: Part | FilePart, start: int, stop: int) -> Part | FilePart:
+    return part.cut(start, stop)
 
 
 def _same(thing: Any) -> Any:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import DataError, DistributedError, FastGMMError
 from fastgmm.rows.base import Floats
+from fastgmm.rows.file_pieces import AbstractPiece, FilePart
 from fastgmm.validation import check_rows, survey
 
 VERSION: str = sys.modules["fastgmm"].__version__
@@ -55,6 +56,16 @@ def require_version(version: str) -> None:
         )
 
 
+def partition_of(chunk: Any, number: int, version: str) -> Part | FilePart:
+    """Return a partition: one that is read in each pass, if it is a piece of a file and not to be kept."""
+    if isinstance(chunk, AbstractPiece):
+        if not chunk.kept:
+            require_version(version)
+            return FilePart(chunk)
+        chunk = np.concatenate([np.empty((0, chunk.n_features), dtype=chunk.dtype), *chunk.read()])
+    return part_of(chunk, number, version)
+
+
 def part_of(chunk: Any, number: int, version: str) -> Part:
     """Return a partition, an array or a data frame, as a matrix of float64 or float32 that kernels can read.
 
@@ -75,9 +86,30 @@ def part_of(chunk: Any, number: int, version: str) -> Part:
     return Part(matrix, not (isinstance(chunk, np.ndarray) and np.may_share_memory(matrix, chunk)))
 
 
-def summary_of(part: Part) -> Summary:
+def summary_of(part: Part | FilePart) -> Summary:
     """Read a partition once: extremes of its features, and what is not finite in it."""
-    X = part.matrix
+    if isinstance(part, FilePart):
+        return _summed_up([_summary(X) for X in part.piece.read()], part.piece)
+    return _summary(part.matrix)
+
+
+def _summed_up(found: Sequence[Summary], piece: AbstractPiece) -> Summary:
+    """Return one summary for what was read of a piece."""
+    starts = np.cumsum([0, *(one.shape[0] for one in found)])
+    bad = [i for i, one in enumerate(found) if one.first[0] >= 0]
+    sound = [one for one in found if one.first[0] < 0] or [_summary(np.zeros((1, piece.n_features)))]
+    return Summary(
+        (len(piece), piece.n_features),
+        piece.dtype,
+        np.min([one.low for one in sound], axis=0),
+        np.max([one.high for one in sound], axis=0),
+        sum(one.n_nan for one in found),
+        sum(one.n_infinite for one in found),
+        (int(starts[bad[0]]) + found[bad[0]].first[0], found[bad[0]].first[1]) if bad else (-1, -1),
+    )
+
+
+def _summary(X: NDArray[Any]) -> Summary:
     try:
         return Summary(X.shape, X.dtype, *survey(X))
     except DataError:

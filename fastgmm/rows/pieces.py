@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -71,7 +71,7 @@ class Run:
         return chosen
 
 
-def whole_blocks(pieces: Sequence[NDArray[Any]], block: int, blocks: int) -> Iterator[NDArray[Any]]:
+def whole_blocks(pieces: Iterable[NDArray[Any]], block: int, blocks: int) -> Iterator[NDArray[Any]]:
     """Yield the rows in arrays of at most `blocks` whole blocks, views wherever a block lies in one piece."""
     held: list[NDArray[Any]] = []
     for piece in pieces:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fastgmm.frame import Frame
 from fastgmm.rows.base import AbstractRows, Floats, Span
+from fastgmm.rows.file_pieces import FilePart, FileRun
 from fastgmm.rows.memory import LARGE
 from fastgmm.rows.partitions import Stretch
 from fastgmm.rows.parts import VERSION, Part, Summary, check_parts, require_version
@@ -39,25 +40,25 @@ Extent = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """Runs of rows that one worker sums, in its memory."""
+    """Runs of rows that one worker sums, in its memory or in files that it reads."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[Run | FileRun, ...]
 
     def __sizeof__(self) -> int:  # its matrices belong to parts
         return 64
 
 
 def bundle_of(
-    stretches: Sequence[Stretch], weights: Sequence[Floats], dtype: np.dtype[Any], parts: Sequence[Part]
+    stretches: Sequence[Stretch], weights: Sequence[Floats], dtype: np.dtype[Any], parts: Sequence[Part | FilePart]
 ) -> Bundle:
     """Join the parts of each stretch, which come in the order of its slices."""
-    source = iter(parts)
-    return Bundle(
-        tuple(
-            Run(one.start, tuple(next(source).matrix for _ in one.slices), dtype, some)
-            for one, some in zip(stretches, weights, strict=True)
-        )
-    )
+    source, runs = iter(parts), []
+    for one, some in zip(stretches, weights, strict=True):
+        mine = [next(source) for _ in one.slices]
+        read = tuple(part.piece for part in mine if isinstance(part, FilePart))
+        held = tuple(part.matrix for part in mine if isinstance(part, Part))
+        runs.append(FileRun(one.start, read, dtype, some) if read else Run(one.start, held, dtype, some))
+    return Bundle(tuple(runs))
 
 
 # --- what workers do -------------------------------------------------------------------------------------------------
@@ -131,6 +132,8 @@ def fetch_bundle(bundle: Bundle, extents: Sequence[Extent]) -> list[NDArray[Any]
 class AbstractRemoteRows(AbstractRows):
     """Rows in the bundles of an engine. Weights stay with the caller too."""
 
+    costly = True
+
     bundles: Sequence[Sequence[Extent]]
     """The runs of each bundle."""
 
@@ -191,7 +194,7 @@ class AbstractRemoteRows(AbstractRows):
 
         sums = self.reduced(sum_bundle, arguments(), merged)
         for start, written in sums.written:
-            rows = next(len(part) for name, part in written.items() if name != "bounds")
+            rows = next(len(part) for name, part in written.items() if not name.endswith("bounds"))
             bring_back(task, written, start, start + rows)
         total = DyadicSum()
         for (level, _), node in sorted(sums.nodes.items(), key=lambda item: item[0][1] << item[0][0]):

@@ -73,6 +73,8 @@ class StreamedRows(AbstractRows):
     What `spans` gives is valid until its next. Every walk must be closed, or come to its end.
     """
 
+    costly = True
+
     def __init__(self, source: AbstractSource) -> None:
         self.source = source
         self.n_features, self.dtype = source.n_features, source.dtype

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from fastgmm.bounded_task import BoundedTask
 from fastgmm.expectation_task import AbstractExpectation
+from fastgmm.joint_task import JointTask
 from fastgmm.sweep import AbstractTask
 
 Parts = dict[str, NDArray[Any]]
 """Arrays of a run of rows by the names of the fields that hold those of all rows."""
 
-WRITTEN = ("labels", "distances")
+WRITTEN = ("labels", "distances", "log_likelihoods")
 """Fields in which tasks other than expectations leave an entry for each row."""
 
 STATE = ("bounds", "homes", "distances")
@@ -35,6 +36,8 @@ class Window:
 
 def bare(task: AbstractTask) -> Any:
     """Return a task without what it knows of each row: the same for everybody."""
+    if isinstance(task, JointTask):
+        return JointTask(tuple(map(bare, task.tasks)))
     if isinstance(task, BoundedTask):
         return replace(task, state=None)  # type: ignore[arg-type]
     if isinstance(task, AbstractExpectation):
@@ -45,6 +48,12 @@ def bare(task: AbstractTask) -> Any:
 
 def lent(task: AbstractTask, start: int, stop: int) -> Parts:
     """Return what the kernel reads of the rows start … stop−1, and what it is to write there, by names of fields."""
+    if isinstance(task, JointTask):
+        return {
+            f"{number}.{name}": part
+            for number, one in enumerate(task.tasks)
+            for name, part in lent(one, start, stop).items()
+        }
     if isinstance(task, BoundedTask):
         return {name: getattr(task.state, name)[_span(task, name, start, stop)] for name in STATE}
     if isinstance(task, AbstractExpectation):
@@ -55,6 +64,10 @@ def lent(task: AbstractTask, start: int, stop: int) -> Parts:
 
 def dressed(task: Any, parts: Parts, start: int, stop: int) -> tuple[Any, Parts]:
     """Give a bare task the parts of a run; return it, and the arrays that its kernel will have written."""
+    if isinstance(task, JointTask):
+        each = [dressed(one, _of(number, parts), start, stop) for number, one in enumerate(task.tasks)]
+        written = {f"{number}.{name}": array for number, (_, some) in enumerate(each) for name, array in some.items()}
+        return JointTask(tuple(one for one, _ in each)), written
     if isinstance(task, BoundedTask):
         arrays = {name: np.array(part) for name, part in parts.items()}  # what travelled may be read-only
         windows = {name: Window(part, _span(task, name, start, stop).start) for name, part in arrays.items()}
@@ -72,12 +85,22 @@ def dressed(task: Any, parts: Parts, start: int, stop: int) -> tuple[Any, Parts]
 
 def bring_back(task: AbstractTask, written: Parts, start: int, stop: int) -> None:
     """Write what came back of a run of rows into the arrays of all rows."""
+    if isinstance(task, JointTask):
+        for number, one in enumerate(task.tasks):
+            bring_back(one, _of(number, written), start, stop)
+        return
     if isinstance(task, BoundedTask):
         for name, part in written.items():
             getattr(task.state, name)[_span(task, name, start, stop)] = part
         return
     for name, part in written.items():
         _whole(task, name)[start:stop] = part
+
+
+def _of(number: int, parts: Parts) -> Parts:
+    """Return the parts of one task of a joint one."""
+    start = f"{number}."
+    return {name.removeprefix(start): part for name, part in parts.items() if name.startswith(start)}
 
 
 def _written(task: AbstractTask) -> list[str]:

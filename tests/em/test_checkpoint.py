@@ -42,7 +42,8 @@ BEST = RunResult(
 
 def checkpoint(state: RunState | None = STATE, best: RunResult | None = BEST) -> Checkpoint:
     rng = generator_state(np.random.RandomState(5))
-    return Checkpoint({"rows": "7"}, {"tol": "0.001"}, 4, rng, 2, state, best)
+    states = {} if state is None else {2: state, 1: RunState(PARAMETERS, more={"jumps": np.array([1, 0])})}
+    return Checkpoint({"rows": "7"}, {"tol": "0.001"}, 4, rng, 3, states, best, 0)
 
 
 def bits(value: Any) -> Any:
@@ -52,7 +53,7 @@ def bits(value: Any) -> Any:
     if isinstance(value, float):
         return value.hex()
     if isinstance(value, dict):
-        return {name: bits(entry) for name, entry in value.items()}
+        return {name: bits(entry) for name, entry in sorted(value.items())}
     if isinstance(value, tuple | list):
         return [bits(entry) for entry in value]
     if isinstance(value, Checkpoint | RunState | RunResult | Parameters | Degeneracy | History):
@@ -92,8 +93,12 @@ def test_every_truncation_is_refused(data: st.DataObject) -> None:
     [
         ({"format": "fastgmm-model-1"}, "its format is 'fastgmm-model-1'"),
         ({"format": FORMAT}, "it has no 'facts'"),
-        ({"format": FORMAT, "facts": "{}"}, "missing"),
-        ({"format": FORMAT, "facts": '{"state": {"form": "full", "repairs": [[], []]}}'}, "it has no 'state.weights'"),
+        ({"format": FORMAT, "facts": "{}"}, "it has no 'states'"),
+        ({"format": FORMAT, "facts": '{"states": []}'}, "missing"),
+        (
+            {"format": FORMAT, "facts": '{"states": [{"number": 1, "form": "full", "repairs": [[], []]}]}'},
+            "it has no 'run1.weights'",
+        ),
     ],
 )
 def test_what_is_whole_but_no_checkpoint_is_refused(metadata: dict[str, str], text: str, tmp_path: Path) -> None:
@@ -103,6 +108,19 @@ def test_what_is_whole_but_no_checkpoint_is_refused(metadata: dict[str, str], te
         load(path)
     assert str(path) in str(caught.value)
     assert "Remove it to begin anew" in str(caught.value)
+
+
+def test_files_of_the_first_format_are_read() -> None:
+    """`checkpoint-1.ckpt` was written by 0.1 in the third iteration of the second of three runs."""
+    found = load(Path(__file__).parent / "checkpoint-1.ckpt")
+    assert (found.runs, found.restart, found.made, found.finished) == (3, 1, 2, False)
+    assert found.state is not None
+    assert len(found.state.history) == 3
+    assert list(found.state.passes) == ["dense"]
+    assert found.state.more == {}
+    assert found.best is not None
+    assert found.best.n_iter == 9
+    assert bits(Checkpoint.from_bytes(found.to_bytes())) == bits(found)
 
 
 def test_a_folder_is_refused(tmp_path: Path) -> None:

@@ -6,9 +6,7 @@ import errno
 import os
 import re
 import signal
-import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,14 @@ import problems
 import pytest
 
 import fastgmm
-from fastgmm import GaussianMixture
+from bench import kills
+from fastgmm import BayesianGaussianMixture, GaussianMixture
 from fastgmm.em import passes, progressive, recorder
 from fastgmm.em.checkpoint import load
 from fastgmm.errors import CheckpointError, DistributedError, ParameterError
 from fastgmm.models import MODELS
+
+ROOT = Path(fastgmm.__file__).resolve().parents[1]
 
 X, START = problems.overlapping(600, 2, 3)
 WIDE = problems.drawn(problems.mixture(6, 17)._replace(means=6 * problems.mixture(6, 17).means), 600)
@@ -46,7 +47,7 @@ def mixture(**options: Any) -> GaussianMixture:
     return GaussianMixture(**{"n_components": 3, "random_state": 4, "tol": 0.0, "max_iter": 9} | options)
 
 
-def fitted(gm: GaussianMixture, rows: Any = X, sample_weight: Any = None, **options: Any) -> GaussianMixture:
+def fitted(gm: Any, rows: Any = X, sample_weight: Any = None, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the fit did not converge
         return gm.fit(rows, sample_weight=sample_weight, **options)
@@ -87,6 +88,34 @@ def path(tmp_path: Path) -> Path:
 # --- the same bits ---
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"acceleration": "squarem", "n_init": 2},
+        {"acceleration": "anderson", "n_init": 2},
+        {"acceleration": "anderson", "on_degenerate": "reseed", "reg_covar": 0.0},
+        {"assignment": "stochastic", "n_init": 2, "max_iter": 6},
+        {"assignment": "stochastic", "on_degenerate": "reseed", "max_iter": 6},
+    ],
+    ids=str,
+)
+def test_every_place_of_a_cut(options: dict[str, Any], path: Path) -> None:
+    """Between a proposal and its pass, and wherever else iterations end."""
+    options = {"max_iter": 14, "init_params": "random"} | options
+    whole = fitted(mixture(**options))
+    number = 0
+    while True:
+        number += 1
+        try:
+            fitted(mixture(callback=cut_after(number), **options), checkpoint=path)
+        except Cut:
+            assert bits(fitted(mixture(**options), checkpoint=path, resume=True)) == bits(whole)
+            path.unlink()
+        else:
+            break
+    assert number > 6
+
+
 @pytest.mark.parametrize("model", list(MODELS))
 def test_every_model(model: str, path: Path) -> None:
     assert_resumes(path, (1, 3), covariance_type=model)
@@ -100,6 +129,11 @@ def test_every_model(model: str, path: Path) -> None:
         {"prior": "mclust"},
         {"equal_weights": True, "reg_covar_relative": 1e-3, "reg_covar": 0.0},
         {"skip_below": 1e-9},
+        {"acceleration": "squarem", "max_iter": 25, "n_init": 2, "init_params": "random"},
+        {"acceleration": "anderson", "max_iter": 25, "n_init": 2, "init_params": "random"},
+        {"acceleration": "squarem", "convergence": "aitken", "tol": 1e-6, "max_iter": 80},
+        {"acceleration": "anderson", "covariance_type": "EVE", "convergence": "aitken", "tol": 1e-6, "max_iter": 80},
+        {"assignment": "stochastic", "n_init": 2, "init_params": "random"},
         START,
     ],
     ids=str,
@@ -168,16 +202,19 @@ def test_a_progressive_start_is_not_made_again(path: Path, monkeypatch: pytest.M
     assert len(made) == 1  # of the second run
 
 
-def test_a_seedless_fit_draws_what_it_would_have_drawn(path: Path) -> None:
+@pytest.mark.parametrize("assignment", ["soft", "stochastic"])
+def test_a_seedless_fit_draws_what_it_would_have_drawn(assignment: str, path: Path) -> None:
+    options = {"random_state": None, "n_init": 3, "init_params": "random", "assignment": assignment}
     np.random.seed(7)
-    whole = fitted(mixture(random_state=None, n_init=3, init_params="random"))
+    whole = fitted(mixture(**options))
     np.random.seed(7)
     with pytest.raises(Cut):
-        fitted(mixture(random_state=None, n_init=3, init_params="random", callback=cut_after(2)), checkpoint=path)
+        fitted(mixture(callback=cut_after(2), **options), checkpoint=path)
     np.random.seed(8)
-    gm = fitted(mixture(random_state=None, n_init=3, init_params="random"), checkpoint=path, resume=True)
+    gm = fitted(mixture(**options), checkpoint=path, resume=True)
     assert bits(gm) == bits(whole)
-    assert np.random.randint(1 << 30) == np.random.RandomState(8).randint(1 << 30)
+    if assignment == "soft":  # to go on takes no numbers; a seed for draws is one
+        assert np.random.randint(1 << 30) == np.random.RandomState(8).randint(1 << 30)
 
 
 def test_a_warm_start_goes_on_in_a_new_estimator(path: Path) -> None:
@@ -196,6 +233,43 @@ def test_the_number_of_threads_may_change(path: Path) -> None:
     with pytest.raises(Cut):
         fitted(mixture(n_threads=1, callback=cut_after(3)), checkpoint=path)
     assert bits(fitted(mixture(n_threads=3), checkpoint=path, resume=True)) == bits(whole)
+
+
+@pytest.mark.parametrize("form", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("kind", ["dirichlet_process", "dirichlet_distribution"])
+def test_variational_bayes(form: str, kind: str, path: Path) -> None:
+    def model(**options: Any) -> BayesianGaussianMixture:
+        return BayesianGaussianMixture(
+            n_components=3, covariance_type=form, weight_concentration_prior_type=kind, random_state=4, tol=0.0,
+            max_iter=6, n_init=2, init_params="random", **options,
+        )  # fmt: skip
+
+    def found(gm: BayesianGaussianMixture) -> list[bytes]:
+        posterior = [array.tobytes() for array in gm.posterior_.arrays().values()]
+        return [*posterior, *(bound.hex().encode() for bound in gm.lower_bounds_), gm.predict(X).tobytes()]
+
+    whole = found(fitted(model()))
+    for number in (2, 5, 1):  # in the first run, at the beginning of the second, and in it
+        with pytest.raises(Cut):
+            fitted(model(callback=cut_after(number)), checkpoint=path, resume=True)
+    assert found(fitted(model(), checkpoint=path, resume=True)) == whole
+    assert load(path).finished
+    assert found(fitted(model(), checkpoint=path, resume=True)) == whole
+    with pytest.raises(CheckpointError, match=r"other settings: .*tol \(0.5 here, 0 in"):
+        model().set_params(tol=0.5).fit(X, checkpoint=path, resume=True)
+
+
+def test_a_warm_start_of_variational_bayes_goes_on(path: Path) -> None:
+    def before() -> BayesianGaussianMixture:
+        options = {"n_components": 3, "random_state": 4, "tol": 0.0, "warm_start": True}
+        return fitted(BayesianGaussianMixture(max_iter=2, **options)).set_params(max_iter=7)
+
+    whole = fitted(before())
+    with pytest.raises(Cut):
+        fitted(before().set_params(callback=cut_after(3)), checkpoint=path)
+    again = fitted(BayesianGaussianMixture(**before().get_params()), checkpoint=path, resume=True)
+    assert again.lower_bounds_ == whole.lower_bounds_
+    assert again.means_.tobytes() == whole.means_.tobytes()
 
 
 # --- what ends a fit ---
@@ -243,54 +317,20 @@ def test_ctrl_c_writes_the_last_iteration(path: Path) -> None:
     assert bits(fitted(mixture(), checkpoint=path, resume=True)) == bits(fitted(mixture()))
 
 
-SCRIPT = """
-import sys, numpy as np
-from fastgmm import GaussianMixture
-rows, path, out = sys.argv[1:]
-X = np.load(rows)
-gm = GaussianMixture(3, random_state=4, tol=0.0, max_iter=600, n_init=2, init_params="random", n_threads=1)
-print("ready", flush=True)
-gm.fit(X, checkpoint=path, checkpoint_every=0, resume=True)
-np.savez(out, *(gm.weights_, gm.means_, gm.covariances_, gm.lower_bounds_, gm.predict(X)))
-"""
-
-
-def wait_for_writes(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Wait until a process has replaced a file a few times, or has ended."""
-    seen = set()
-    while process.poll() is None and len(seen) < 4:
-        if path.exists():
-            seen.add(path.stat().st_mtime_ns)
-        time.sleep(0.001)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_killed_process_loses_nothing(path: Path, tmp_path: Path) -> None:
-    rows, out = tmp_path / "rows.npy", tmp_path / "fit.npz"
+@pytest.mark.parametrize("kind", ["squarem", "bayes"])
+def test_a_killed_process_loses_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each of its runs; `python -m bench.kills` does more of it, to more kinds of fits."""
+    folder, whole, rows = tmp_path / "killed", tmp_path / "whole.npz", str(tmp_path / "rows.npy")
+    folder.mkdir()
     np.save(rows, X)
-    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(rows), str(path), str(out)]
-    rng, kills, places = np.random.default_rng(0), 0, set()
-    while not out.exists():
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        process.stdout.readline()
-        if kills < 4:
-            wait_for_writes(process, path)
-            time.sleep(rng.uniform(0, 0.05))
-            process.kill()
-            kills += 1
-        process.wait()
-        process.stdout.close()
-        now = load(path)  # never half-written
-        if not now.finished:
-            places.add((now.restart, 0 if now.state is None else len(now.state.history)))
-    assert len(places) >= 3  # so the kills did fall into the iterations
-    whole = fitted(mixture(max_iter=600, n_init=2, init_params="random"))
-    expected = whole.weights_, whole.means_, whole.covariances_, np.array(whole.lower_bounds_), whole.predict(X)
-    with np.load(out) as found:
-        assert [a.tobytes() for a in found.values()] == [a.tobytes() for a in expected]
-    assert sorted(os.listdir(tmp_path)) == sorted(p.name for p in (path, rows, out))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", "")))))
+    places = kills.killed(folder, rows, kills.KINDS[kind], 4, np.random.default_rng(0))
+    assert places.total() >= 2
+    kills.fitted(rows, str(whole), kills.KINDS[kind])
+    assert (folder / "fit.npz").read_bytes() == whole.read_bytes()
+    assert sorted(os.listdir(folder)) == ["fit.ckpt", "fit.npz"]
 
 
 # --- what is refused ---

@@ -1,7 +1,9 @@
+import multiprocessing
 import os
 import signal
 import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +20,10 @@ from fastgmm.rows import dask as rows_dask  # noqa: E402
 from fastgmm.rows import transaction  # noqa: E402
 from fastgmm.rows.dask import Limits, collection_rows, distribute  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),  # one cluster, whoever runs the tests
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed", "ignore::ResourceWarning"),
+]
 
 # A block of two features is 3072 rows.
 SHAPES = [(30_000,), (7_777, 7_777, 7_777, 6_669), (10_000, 1, 3_071, 16_928)]
@@ -44,9 +49,13 @@ def reference():
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workers")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "local_directory": str(folder)}
+    with distributed.LocalCluster(**options) as cluster:
         yield cluster
+    assert not multiprocessing.active_children()
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".lock", ".dirlock")]
 
 
 @pytest.fixture
@@ -131,10 +140,52 @@ def test_rows_of_an_array_with_a_client(client, reference):
     assert_same(model().fit(distribute(X, client=client)), reference)
 
 
+@pytest.fixture(params=["npy", "map", "parquet"])
+def files(request, tmp_path, monkeypatch):
+    """Rows in files of more than one partition each."""
+    monkeypatch.setattr(rows_dask, "PART_BYTES", 8 * 2 * 7_777)
+    if request.param == "parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        for number, some in enumerate((X[:20_000], X[20_000:])):
+            table = pa.table({"a": some[:, 0], "b": some[:, 1]})
+            pq.write_table(table, tmp_path / f"{number}.parquet", row_group_size=7_777)
+        return fastgmm.rows.parquet(tmp_path)
+    np.save(tmp_path / "rows.npy", X)
+    if request.param == "map":
+        return np.load(tmp_path / "rows.npy", mmap_mode="r")
+    return fastgmm.rows.npy(tmp_path / "rows.npy")
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 30])
+def test_workers_read_files(client, reference, files, keep):
+    rows = distribute(files, client=client, keep=keep)
+    kinds = {type(run).__name__ for future in rows._held.futures for run in future.result().runs}
+    assert kinds == ({"Run"} if keep else {"FileRun"})
+    found = model().fit(rows)
+    assert_same(found, reference)
+    np.testing.assert_array_equal(found.predict(rows), reference.predict(X), strict=True)
+
+
+def test_a_file_that_no_worker_sees(client, tmp_path):
+    np.save(tmp_path / "rows.npy", X)
+    rows = distribute(fastgmm.rows.npy(tmp_path / "rows.npy"), client=client, keep=0)
+    (tmp_path / "rows.npy").unlink()
+    with pytest.raises(DataError, match=r"rows.npy: the file vanished.*Every worker must see the same files"):
+        model().fit(rows)
+
+
+def test_bad_values_in_files_are_named_with_their_place(client, tmp_path):
+    bad = X.copy()
+    bad[12_345, 1] = np.nan
+    np.save(tmp_path / "rows.npy", bad)
+    with pytest.raises(DataError, match=r"1 NaN of 60000 values, the first at row 12345, column 1"):
+        distribute(fastgmm.rows.npy(tmp_path / "rows.npy"), client=client, keep=0)
+
+
 def test_transported_bounds_travel_with_their_rows(client):
     rng = np.random.default_rng(2)
     array = np.concatenate([rng.normal(mean, 1.0, (3_000, 16)) for mean in (0.0, 2.0)])
-    options = {"algorithm": "bounded", "init_params": "random_from_data", "max_iter": 8, "tol": 1e-9}
+    options = {"algorithm": "bounded", "init_params": "random_from_data", "max_iter": 8, "tol": 1e-9, "n_init": 2}
     rows = da.from_array(array, chunks=((1_000, 2_345, 2_655), 16))
     with pytest.warns(UserWarning, match="did not converge"):
         expected = model(**options).fit(array)
@@ -146,6 +197,16 @@ def test_many_sums_are_merged_on_workers(client, reference, monkeypatch):
     monkeypatch.setattr(rows_dask, "MERGED", 1)
     monkeypatch.setattr(rows_dask, "FAN_IN", 2)
     assert_same(model().fit(da.from_array(X, chunks=(7_777, 2))), reference)
+
+
+@pytest.mark.parametrize("options", [{}, {"assignment": "stochastic"}, {"assignment": "hard"}], ids=str)
+def test_restarts_share_passes(client, options):
+    options = {"n_init": 3, "init_params": "random_from_data", "max_iter": 5, "tol": 0.0} | options
+    rows = collection_rows(da.from_array(X, chunks=(7_777, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        assert_same(model(**options).fit(rows), model(**options).fit(X))
+    assert rows.swept <= 5 + 3 * 3
 
 
 def test_expectation_and_lazy_predictions(client, reference):
@@ -253,6 +314,17 @@ class Death:
 def test_a_worker_dies(client, reference, monkeypatch, owner, name, number, stopped):
     death = Death(client, monkeypatch, owner, name, number, stopped)
     found = model().fit(da.from_array(X, chunks=(7_777, 2)))
+    assert death.killed is not None
+    assert_same(found, reference)
+
+
+@pytest.mark.parametrize("keep", [0, 1 << 30])
+def test_a_worker_that_reads_files_dies(client, reference, monkeypatch, tmp_path, keep):
+    np.save(tmp_path / "rows.npy", X)
+    monkeypatch.setattr(rows_dask, "PART_BYTES", 8 * 2 * 7_777)
+    rows = distribute(fastgmm.rows.npy(tmp_path / "rows.npy"), client=client, keep=keep)
+    death = Death(client, monkeypatch, fastgmm.em.run.Settings, "objective", 2, stopped=True)
+    found = model().fit(rows)
     assert death.killed is not None
     assert_same(found, reference)
 

@@ -14,7 +14,7 @@ if shutil.which("java") is None:
 
 from fastgmm.rows.spark import SparkRows  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("cluster"), pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
