@@ -20,14 +20,13 @@ Labels = NDArray[np.int32]
 def packed_centres(centres: Floats) -> tuple[Floats, Floats]:
     """Pack centres (K, D) in panels of PANEL, and −½‖c‖² with −inf for the padding of the last panel; both flat."""
     from fastgmm.kernels.target import PANEL
+    from fastgmm.kernels.variants import pack_centres_kernel
 
     k, d = centres.shape
-    panels = -(-k // PANEL)
-    padded = np.zeros((panels * PANEL, d))
-    padded[:k] = centres
-    offsets = np.full(panels * PANEL, -np.inf)
-    offsets[:k] = -0.5 * (centres * centres).sum(axis=1)
-    return np.ascontiguousarray(padded.reshape(panels, PANEL, d).swapaxes(1, 2)).ravel(), offsets
+    count = -(-k // PANEL) * PANEL
+    panels, offsets = np.empty(count * d), np.empty(count)
+    pack_centres_kernel()(1, centres, panels, offsets)
+    return panels, offsets
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +62,8 @@ class AssignmentTask(AbstractTask):
         return HEADER + k * (d + 1)
 
     @cached_property
-    def _packed(self) -> tuple[Floats, Floats]:
+    def packed(self) -> tuple[Floats, Floats]:
+        """The centres in panels, and −½‖c‖² of each, as kernels read them."""
         return packed_centres(self.centres)
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
@@ -81,16 +81,17 @@ class AssignmentTask(AbstractTask):
         first_block, *stacks = nodes
         span = slice(start, start + len(X))
         kernel(
-            len(stacks[0]), X, weights, *self.frame.padded, self.centres.ravel(), *self._packed, self.block,
+            len(stacks[0]), X, weights, *self.frame.padded, self.centres.ravel(), *self.packed, self.block,
             strip_rows(X.shape[1], 1), first_block, self.labels[span], self.distances[span], *stacks,
         )  # fmt: skip
 
-    def moved(self, sums: Floats) -> tuple[float, Floats, Floats]:
-        """Unpack a sweep: inertia, weight of each cluster (K,), and its mean (K, D); empty clusters stay."""
-        from fastgmm.kernels.layout import HEADER
+    def moved(self, sums: Floats) -> tuple[float, Floats, Floats, float]:
+        """Unpack a sweep: inertia, weight of each cluster (K,), its mean (K, D), and the centres' squared shift.
 
-        k, d = self.centres.shape
-        records = sums[HEADER:].reshape(k, d + 1)
-        counts = records[:, 0]
-        steps = records[:, 1:] / np.where(counts > 0, counts, 1.0)[:, None]
-        return float(sums[0]), counts, self.centres + steps
+        Empty clusters stay.
+        """
+        from fastgmm.kernels.variants import move_centres_kernel
+
+        counts, moved, told = np.empty(len(self.centres)), np.empty(self.centres.shape), np.empty(2)
+        move_centres_kernel()(1, sums, self.centres, counts, moved, told)
+        return float(told[0]), counts, moved, float(told[1])

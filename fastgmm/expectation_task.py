@@ -108,7 +108,8 @@ class ExpectationTask(AbstractExpectation):
         from fastgmm.kernels.layout import strip_rows
 
         shape = self.mixture.shape
-        centre, scale, means, log_constants, whiteners = self.mixture.arrays
+        bare = self.given is not None or self.labels is not None
+        centre, scale, means, log_constants, whiteners = self.mixture.bare_arrays if bare else self.mixture.arrays
         strip = strip_rows(self.n_features, self.n_components)
         first_block, *stacks = nodes
         kernel(

@@ -79,6 +79,12 @@ class PackedMixture(AbstractPacked):
             whiteners.astype(self.real, copy=False).ravel(),
         )
 
+    @property
+    def bare_arrays(self) -> tuple[NDArray[Any], ...]:
+        """As `arrays`, for a pass that is given responsibilities: only the means are read."""
+        means = self.parameters.means.astype(self.real).ravel()
+        return *self.frame.padded, means, np.empty(self.parameters.n_components, self.real), np.empty(0, self.real)
+
     @cached_property
     def padded_means(self) -> NDArray[Any]:
         """Means laid out like the kernels' rows: the head padded to a panel, the end to whole registers."""

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.random.bit_generator import ISeedSequence
 from numpy.typing import NDArray
 
 from fastgmm.errors import ParameterError
@@ -56,15 +57,43 @@ def check_verbose(value: Any, name: str, owner: str) -> None:
     raise _refuse(name, owner, wanted, value)
 
 
+class _Unseeded(ISeedSequence):
+    """What a generator begins with that is seeded at once."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> NDArray[Any]:
+        """Return ones."""
+        return np.ones(n_words, dtype)
+
+
+UNSEEDED: Any = _Unseeded()
+
+
+def _seeded(seed: int) -> np.random.RandomState:
+    """Return ``RandomState(seed)``, which would collect entropy before: 64 µs, and 22 so."""
+    rng = np.random.RandomState(np.random.MT19937(UNSEEDED))
+    rng.seed(seed)
+    return rng
+
+
+def check_random_state(seed: Any, owner: str) -> None:
+    """Raise `ParameterError` in scikit-learn's words unless `random_state` takes `seed`."""
+    if not _is_seed(seed):
+        random_state(seed, owner)
+
+
+def _is_seed(seed: Any) -> bool:
+    whole: Any = Integral
+    return isinstance(seed, whole) and not isinstance(seed, bool) and 0 <= seed < 1 << 32
+
+
 def random_state(seed: Any, owner: str) -> np.random.RandomState:
     """Return a RandomState as scikit-learn would; a Generator is accepted too, and seeds one."""
     if seed is None or seed is np.random:
         return np.random.mtrand._rand
     if isinstance(seed, np.random.Generator):
         return np.random.RandomState(int(seed.integers(1 << 32)))
-    whole: Any = Integral
-    if isinstance(seed, whole) and not isinstance(seed, bool) and 0 <= seed < 1 << 32:
-        return np.random.RandomState(int(seed))
+    if _is_seed(seed):
+        return _seeded(int(seed))
     if isinstance(seed, np.random.RandomState):
         return seed
     wanted = "an int in the range [0, 4294967295], an instance of 'numpy.random.mtrand.RandomState' or None"

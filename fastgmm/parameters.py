@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import ILL_DEFINED_COVARIANCE, DegenerateComponentError
 from fastgmm.forms import FORMS, AbstractForm
+from fastgmm.triangles import log_constants
 
 Floats = NDArray[np.float64]
 
@@ -135,6 +136,8 @@ class Parameters:
     @cached_property
     def log_constants(self) -> Floats:
         """Log π − D/2 log 2π − Σ log L_dd, of shape (K,): the log-joint density at the mean. −inf for weight 0."""
+        if self.form == "full":
+            return log_constants(self.weights, self.factors)
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
         log_volumes = self._form.log_volumes(self.factors, *self.means.shape)

@@ -147,14 +147,17 @@ def sweep_each(spans: Iterable[tuple[int, NDArray[Any], Floats]], task: Abstract
     return total.total()
 
 
+def stacks(blocks: int, parts: int, length: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Return room for the nodes that a kernel leaves of so many blocks: nodes, levels and depths of each part."""
+    depth = 2 * (-(-blocks // parts)).bit_length() + 2
+    return np.empty((parts, depth, length)), np.empty((parts, depth), np.int64), np.empty(parts, np.int64)
+
+
 def _run(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats) -> list[Node]:
     """Call the kernel on a span with work for `parts` threads, and collect their nodes in order."""
     blocks = -(-len(X) // task.block)
     parts = min(parts, blocks)
-    depth = 2 * (-(-blocks // parts)).bit_length() + 2
-    nodes = np.empty((parts, depth, task.node_length))
-    levels = np.empty((parts, depth), dtype=np.int64)
-    depths = np.empty(parts, dtype=np.int64)
+    nodes, levels, depths = stacks(blocks, parts, task.node_length)
     kernel = task.kernel(X.dtype, mode)
     task.call(kernel, start, X, weights, (start // task.block, nodes, levels, depths))
     return [(int(levels[t, i]), nodes[t, i].copy()) for t in range(parts) for i in range(depths[t])]

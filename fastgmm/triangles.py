@@ -43,6 +43,15 @@ def factored(matrices: Floats) -> tuple[Floats, Floats]:
     return choleskys, whiteners
 
 
+def log_constants(weights: Floats, factors: Floats) -> Floats:
+    """Return log π_k − D/2 log 2π − Σ_d log L_dd, (K,), of weights (K,) and lower triangles L (K, D, D)."""
+    from fastgmm.kernels.variants import log_constants_kernel
+
+    constants = np.empty(len(weights))
+    log_constants_kernel()(1, weights, factors, constants)
+    return constants
+
+
 def inverses(factors: Floats) -> Floats:
     """Invert lower triangles of shape (K, D, D); a zero on a diagonal gives infinities.
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fastgmm.kernels.nodes import push
-from fastgmm.sweep import DyadicSum, Node
+from fastgmm.kernels.nodes import collapse, push
+from fastgmm.sweep import DyadicSum, Node, stacks
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +51,21 @@ def test_any_cut_gives_the_same_bits(data: st.DataObject, n: int, seed: int) -> 
     assert summed(sums, cuts).tobytes() == expected.tobytes()
     assert summed(sums, []).tobytes() == expected.tobytes()
     assert summed(sums, list(range(1, n))).tobytes() == expected.tobytes()
+
+
+@given(st.integers(1, 200), st.integers(1, 9))
+def test_stacks_of_several_parts_collapse_to_the_same_bits(n: int, parts: int) -> None:
+    sums, parts = blocks(n, 0), min(parts, n)
+    nodes, levels, depths = stacks(n, parts, 2)
+    (stack,), (stack_levels,), _ = stacks(n, 1, 2)
+    for t in range(parts):
+        first, last = n * t // parts, n * (t + 1) // parts
+        left = one_run(sums[first:last], first)
+        depths[t] = len(left)
+        for i, (level, node) in enumerate(left):
+            levels[t, i], nodes[t, i] = level, node
+    collapse(nodes, levels, depths, stack, stack_levels)
+    assert stack[0].tobytes() == canonical(sums).tobytes()
 
 
 @given(st.integers(1, 300), st.sampled_from([1, 2, 4, 16, 64]))

@@ -15,7 +15,7 @@ class History:
     lower_bound: list[float] = field(default_factory=list)
     """The objective."""
     seconds: list[float] = field(default_factory=list)
-    """Since the fit began."""
+    """Since the fit began. Iterations of one compiled call, of a few milliseconds, share its time evenly."""
     passes: list[int] = field(default_factory=list)
     """Sweeps over all rows so far, those of the start and of refused proposals included."""
     evaluated: list[float] = field(default_factory=list)
@@ -31,6 +31,14 @@ class History:
         self.seconds.append(seconds)
         self.passes.append(passes)
         self.evaluated.append(evaluated)
+
+    def extend(self, lower_bounds: list[float], since: float, until: float, passes: int) -> None:
+        """Remember iterations of one pass each, between two times, after so many passes."""
+        n = len(lower_bounds)
+        self.lower_bound.extend(lower_bounds)
+        self.seconds.extend(since + (until - since) * (i + 1) / n for i in range(n))
+        self.passes.extend(range(passes + 1, passes + n + 1))
+        self.evaluated.extend([1.0] * n)
 
     def copied(self) -> History:
         """Return a history that later iterations do not change."""

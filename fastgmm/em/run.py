@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.callbacks import Callback
+from fastgmm.em.compiled import Iterations, compiled
 from fastgmm.em.convergence import Status, convergence_test
 from fastgmm.em.degeneracy import Degeneracy
 from fastgmm.em.history import History
@@ -174,6 +175,10 @@ def run(
         On Ctrl-C, once an iteration is complete.
     """
     begun = resumed or RunState(start, previous, degenerate, passed)
+    if callback is None and record is None and isinstance(settings, Settings):
+        iterations = compiled(rows, begun.parameters, settings, team)
+        if iterations is not None:
+            return _run_compiled(iterations, rows, begun, settings.max_iter, began)
     walk, history = settings.walk(rows, begun, team, restart), begun.history.copied()
     degenerate = begun.degenerate
     swept = rows.swept - (history.passes[-1] if len(history) else begun.passed)
@@ -208,6 +213,41 @@ def run(
             raise
         raise Interrupted(_result(walk, history, Status.INTERRUPTED, degenerate)) from None
     return _result(walk, history, status, degenerate)
+
+
+def _run_compiled(
+    iterations: Iterations, rows: AbstractRows, begun: RunState, max_iter: int, began: float
+) -> RunResult:
+    """Iterate as `run` does, with many iterations in a call: the same bits, and errors."""
+    history, status = begun.history.copied(), Status.MAX_ITER
+    began -= history.seconds[-1] if len(history) else 0.0
+    bound = history.lower_bound[-1] if len(history) else begun.previous
+    since = perf_counter() - began
+
+    def take_note() -> None:
+        bounds = iterations.taken()
+        rows.swept += len(bounds)
+        passes = history.passes[-1] if len(history) else begun.passed
+        history.extend(bounds, since, perf_counter() - began, passes)
+
+    def result() -> RunResult:
+        last = history.lower_bound[-1] if len(history) else -math.inf
+        return RunResult(iterations.parameters, last, tuple(history.lower_bound), status, begun.degenerate, history)
+
+    try:
+        while len(history) < max_iter and not iterations.over:
+            iterations.advance(max_iter - len(history), bound)
+            take_note()
+            if len(history):
+                since, bound = history.seconds[-1], history.lower_bound[-1]
+        status = Status.CONVERGED if iterations.rest else status
+    except KeyboardInterrupt:
+        take_note()
+        if not len(history):
+            raise
+        status = Status.INTERRUPTED
+        raise Interrupted(result()) from None
+    return result()
 
 
 def _result(walk: AbstractWalk, history: History, status: Status, degenerate: tuple[Degeneracy, ...]) -> RunResult:

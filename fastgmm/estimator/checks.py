@@ -13,7 +13,7 @@ from fastgmm.errors import ParameterError
 from fastgmm.initialise import METHODS
 from fastgmm.models import FAMILIES, MODELS
 from fastgmm.models.prior import Prior
-from fastgmm.parameter_checks import check_boolean, check_choice, check_number, check_verbose, random_state
+from fastgmm.parameter_checks import check_boolean, check_choice, check_number, check_random_state, check_verbose
 from fastgmm.threads import team
 from fastgmm.validation import WEIGHT_TYPES
 
@@ -32,7 +32,7 @@ def check_shared(estimator: Any, starts: tuple[str, ...] = METHODS) -> None:
     check_number(estimator.verbose_interval, "verbose_interval", owner, int, 1)
     check_verbose(estimator.verbose, "verbose", owner)
     check_boolean(estimator.warm_start, "warm_start", owner)
-    random_state(estimator.random_state, owner)
+    check_random_state(estimator.random_state, owner)
     check_choice(estimator.init_params, "init_params", owner, starts)
     team(estimator.n_threads)
 

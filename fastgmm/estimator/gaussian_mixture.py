@@ -127,8 +127,9 @@ class GaussianMixture(AbstractMixtureEstimator):
         Mean log-likelihoods (with a prior, penalised ones) that the expectation steps of the best run saw.
     history_ : dict of arrays
         Beyond scikit-learn. One entry for each iteration of the best run: ``lower_bound``; ``seconds`` since the fit
-        began; ``passes`` over all rows so far, with those of its start and refused ones (not those over samples);
-        ``evaluated``, the share of the pairs of rows and components that was computed.
+        began, where iterations of few rows, taken in one compiled call, share its time evenly; ``passes`` over all
+        rows so far, with those of its start and refused ones (not those over samples); ``evaluated``, the share of the
+        pairs of rows and components that was computed.
     degenerate_ : list of em.degeneracy.Degeneracy
         Beyond scikit-learn: iteration (0: the start), component and action of each collapse in the best run.
     mixture_ : Mixture

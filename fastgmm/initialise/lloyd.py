@@ -9,6 +9,7 @@ from fastgmm.assignment_task import AssignmentTask
 from fastgmm.frame import Frame
 from fastgmm.initialise.distinct import distinct
 from fastgmm.initialise.seeding import plus_plus
+from fastgmm.initialise.steps import compiled_steps
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
 from fastgmm.threads import Team
@@ -69,18 +70,28 @@ def kmeans(
 
 def lloyd(rows: AbstractRows, frame: Frame, centres: Floats, team: Team, max_iterations: int) -> Floats:
     """Move centres to the means of the rows nearest to them until they rest."""
-    distances = np.empty(rows.n_rows)
-    for _ in range(max_iterations):
-        task = AssignmentTask(frame, centres)
-        inertia, counts, moved = task.moved(rows.sweep(task, team))
-        if not counts.all():
-            rows.sweep(AssignmentTask(frame, centres, distances=distances), team)
-            moved = _relocated(rows, frame, moved, counts, distances)
-        shift = float(((moved - centres) ** 2).sum())
-        centres = moved
-        if shift <= TOLERANCE * inertia / (rows.weight * rows.n_features):
-            break
+    steps = compiled_steps(rows, AssignmentTask(frame, centres), team, TOLERANCE)
+    left, rest = max_iterations, False
+    while left and not rest:
+        if steps is None or steps.stuck:
+            centres, rest = _step(rows, frame, centres, team)
+            left -= 1
+        if steps is not None and left and not rest:
+            centres, taken = steps.take(centres, left)
+            left, rest = left - taken, steps.rest
     return centres
+
+
+def _step(rows: AbstractRows, frame: Frame, centres: Floats, team: Team) -> tuple[Floats, bool]:
+    """Move centres once, those that no row is nearest to as well; return them and whether they rest."""
+    task = AssignmentTask(frame, centres)
+    inertia, counts, moved, shift = task.moved(rows.sweep(task, team))
+    if not counts.all():
+        distances = np.empty(rows.n_rows)
+        rows.sweep(AssignmentTask(frame, centres, distances=distances), team)
+        moved = _relocated(rows, frame, moved, counts, distances)
+        shift = float(((moved - centres) ** 2).sum())
+    return moved, shift <= TOLERANCE * inertia / (rows.weight * rows.n_features)
 
 
 def _relocated(rows: AbstractRows, frame: Frame, centres: Floats, counts: Floats, distances: Floats) -> Floats:

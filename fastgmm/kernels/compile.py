@@ -18,7 +18,7 @@ import sys
 import threading
 import types as pytypes
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,18 +99,32 @@ class Kernel:
     """A kernel that can be called as ``kernel(parts, *arguments)``: its work is done in so many parts."""
 
     def __init__(self, one_part: Any, launcher: Any = None) -> None:
-        self.one_part, self._launcher, self._address = one_part, launcher, 0
-        if launcher is not None:
-            compiled = next(iter(one_part.overloads.values()))
-            self._address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        self.one_part, self._launcher = one_part, launcher
+
+    @cached_property
+    def address(self) -> Any:
+        """Where the machine code of one part is; the function itself where there is none."""
+        return _address(self.one_part)
+
+    @cached_property
+    def launch_address(self) -> Any:
+        """Where the machine code is that runs parts on threads; 0 for a kernel that uses none."""
+        return 0 if self._launcher is None else _address(self._launcher)
 
     def __call__(self, parts: int, *arguments: Any) -> None:
         """Do all parts, one after the other or on Numba's threads."""
         if self._launcher is not None:
-            self._launcher(self._address, parts, arguments)
+            self._launcher(self.address, parts, arguments)
             return
         for part in range(parts):
             self.one_part(part, parts, *arguments)
+
+
+def _address(function: Any) -> Any:
+    if not hasattr(function, "overloads"):
+        return function
+    compiled = next(iter(function.overloads.values()))
+    return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
 
 def build(function: Any, signature: tuple[Any, ...], constants: dict[str, Any], mode: str) -> Kernel:

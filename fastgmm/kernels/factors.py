@@ -92,3 +92,16 @@ def factors(t, parts, covariances, choleskys, whiteners, definite):
                 for c in range(n_features):
                     choleskys[k, i, c] = upper[c * stride + i] if c <= i else 0.0
                     whiteners[k, i, c] = rows[i * stride + c] if c <= i else 0.0
+
+
+def log_constants(t, parts, weights, choleskys, constants):
+    """Write log π_k − D/2 log 2π − Σ_d log L_dd for a share of the components; −inf for weight 0.
+
+    Reads weights (K,) and choleskys (K, D, D), writes constants (K,). K (D + 1) logarithms.
+    """
+    n_components, n_features = choleskys.shape[0], choleskys.shape[1]
+    for k in range(n_components * t // parts, n_components * (t + 1) // parts):
+        volume = 0.0
+        for d in range(n_features):
+            volume += np.log(choleskys[k, d, d])
+        constants[k] = np.log(weights[k]) - 0.5 * n_features * np.log(2.0 * np.pi) - volume

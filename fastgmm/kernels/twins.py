@@ -68,6 +68,10 @@ def gram_rows(width: int, budget: int) -> list[tuple[int, int]]:
     return runs
 
 
+def call_part(address: Any, part: int, parts: int, arguments: tuple[Any, ...]) -> None:
+    address(part, parts, *arguments)
+
+
 def add(a: Array, b: Array) -> Array:
     return a + b
 

@@ -14,9 +14,12 @@ from fastgmm.kernels.compile import Kernel
 from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
-from fastgmm.kernels.factors import factors
+from fastgmm.kernels.factors import factors, log_constants
 from fastgmm.kernels.growth import growth
+from fastgmm.kernels.iterate import iterate
 from fastgmm.kernels.layout import lanes_of, layout
+from fastgmm.kernels.lloyd import lloyd, move_centres, pack_centres
+from fastgmm.kernels.m_step import m_step
 from fastgmm.kernels.nearest import nearest
 from fastgmm.kernels.score import score
 from fastgmm.kernels.target import GROUP, LANES
@@ -130,9 +133,59 @@ def nearest_kernel(dtype: np.dtype[Any], mode: Mode) -> Kernel:
 
 
 @cache
+def pack_centres_kernel(mode: Mode = "serial") -> Kernel:
+    """`lloyd.pack_centres`, one variant."""
+    return compiler.build(pack_centres, (_in(REAL, 2), _out(REAL, 1), _out(REAL, 1)), {}, mode)
+
+
+@cache
+def move_centres_kernel(mode: Mode = "serial") -> Kernel:
+    """`lloyd.move_centres`, one variant."""
+    vector = _out(REAL, 1)
+    return compiler.build(move_centres, (FLAT, _in(REAL, 2), vector, _out(REAL, 2), vector), {}, mode)
+
+
+@cache
+def lloyd_kernel(dtype: np.dtype[Any], mode: Mode = "serial") -> Kernel:
+    """`lloyd.lloyd`, one variant."""
+    vector, matrix, ended = _out(REAL, 1), _out(REAL, 2), _out(WHOLE, 1)
+    rows = (_rows(dtype), FLAT, FLAT, FLAT, WHOLE, WHOLE, _out(types.int32, 1), vector)
+    sums = (*NODES, matrix, ended, REAL, REAL)
+    signature = (_in(WHOLE, 1), *rows, *sums, *[vector] * 4, matrix, WHOLE, ended, matrix)
+    return compiler.build(lloyd, signature, {}, mode)
+
+
+@cache
 def factors_kernel(mode: Mode = "serial") -> Kernel:
     """`factors.factors`, one variant."""
     return compiler.build(factors, (_in(REAL, 3), _out(REAL, 3), _out(REAL, 3), _out(types.boolean, 1)), {}, mode)
+
+
+@cache
+def log_constants_kernel(mode: Mode = "serial") -> Kernel:
+    """`factors.log_constants`, one variant."""
+    return compiler.build(log_constants, (FLAT, _in(REAL, 3), _out(REAL, 1)), {}, mode)
+
+
+@cache
+def m_step_kernel(mode: Mode = "serial") -> Kernel:
+    """`m_step.m_step`, one variant."""
+    sums = (FLAT, _in(REAL, 2), _in(REAL, 3))
+    found = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 3))
+    return compiler.build(m_step, (*sums, _in(REAL, 2), REAL, FLAT, *found), {}, mode)
+
+
+@cache
+def iterate_kernel(mode: Mode = "serial") -> Kernel:
+    """`iterate.iterate`, one variant for all kernels that it calls."""
+    vector, matrix, tensor = _out(REAL, 1), _out(REAL, 2), _out(REAL, 3)
+    rows = (_rows(np.dtype(np.float64)), FLAT, _in(REAL, 2), _in(types.int32, 1), FLAT, FLAT)
+    shapes = (REAL, *[WHOLE] * 4, _in(types.intp, 1), _in(types.intp, 1), _in(types.intp, 2))
+    numbers = (REAL, REAL, REAL, FLAT, REAL)
+    parameters = (vector, matrix, tensor, tensor, tensor, vector, vector, vector, _out(types.boolean, 1))
+    sums = (vector, matrix, tensor, *NODES, matrix, _out(WHOLE, 1))
+    signature = (_in(WHOLE, 1), *rows, *shapes, *numbers, *parameters, *sums, _out(WHOLE, 1), REAL, vector)
+    return compiler.build(iterate, signature, {}, mode)
 
 
 @cache

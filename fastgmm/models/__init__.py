@@ -5,9 +5,12 @@ Each model is a short function of moments with its formula in its docstring; mod
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.models.full import unconstrained, vvv
 from fastgmm.models.moments import Moments
 from fastgmm.models.prior import Prior as Prior
 from fastgmm.models.table import FAMILIES as FAMILIES
@@ -92,11 +95,14 @@ def maximise(
         raise ValueError(
             f"the prior is of {len(prior.mean)} features, but the statistics are of {statistics.n_features}."
         )
+    k = statistics.n_components
+    if chosen.step is vvv and prior is None:
+        found = unconstrained(statistics.reduced("full"), ridge)
+        return replace(found, weights=np.full(k, 1 / k)) if equal_weights else found
     moments = Moments.of(statistics.reduced(chosen.moments), pooled=chosen.common)
     if prior is not None:
         moments = prior.applied(moments, chosen)
     covariances = _ridged(chosen.step(moments, before), ridge, chosen.form)
-    k = statistics.n_components
     weights = np.full(k, 1 / k) if equal_weights else moments.sizes / moments.sizes.sum()
     return Parameters(weights, moments.means, covariances, chosen.form)
 

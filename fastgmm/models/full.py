@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.models.moments import Moments
+from fastgmm.models.moments import Moments, added
 from fastgmm.parameters import Parameters
+from fastgmm.statistics import SufficientStatistics
 
 Floats = NDArray[np.float64]
 
@@ -14,3 +15,18 @@ Floats = NDArray[np.float64]
 def vvv(moments: Moments, before: Parameters | None = None) -> Floats:
     """Σ_k = W_k / n_k, (K, D, D)."""
     return moments.covariances
+
+
+def unconstrained(statistics: SufficientStatistics, ridge: Floats) -> Parameters:
+    """Return the whole M-step where nothing but a ridge (D,) is added: by the kernel that small fits iterate with."""
+    from fastgmm.kernels.variants import m_step_kernel
+
+    weights, means, covariances = (
+        np.empty(like.shape) for like in (statistics.sum_w, statistics.sum_x, statistics.sum_xx)
+    )
+    m_step_kernel()(
+        1,
+        *(np.ascontiguousarray(s) for s in (statistics.sum_w, statistics.sum_x, statistics.sum_xx, statistics.origins)),
+        added(statistics.weight), np.ascontiguousarray(ridge), weights, means, covariances,
+    )  # fmt: skip
+    return Parameters(weights, means, covariances)

@@ -24,6 +24,11 @@ NOISE = 64 * EPS
 """A variance up to this share of the second moment that it is the rest of is taken for rounding of that sum."""
 
 
+def added(weight: float) -> float:
+    """Return what is added to each count, of rows of this total weight."""
+    return EMPTY * min(1.0, weight)
+
+
 @dataclass(frozen=True, eq=False)
 class Moments:
     """Counts, means and covariances of G groups of rows: of each component, or of all pooled (G = 1)."""
@@ -46,7 +51,7 @@ class Moments:
         o, n, m, S are origins, sum_w, sum_x and sum_xx. The moments are about the last means, so the difference is of
         numbers of the size of W_k / n_k and loses nothing.
         """
-        counts = statistics.sum_w + EMPTY * min(1.0, statistics.weight)
+        counts = statistics.sum_w + added(statistics.weight)
         shift = statistics.sum_x / counts[:, None]
         means = statistics.origins + shift
         if statistics.form == "tied":

@@ -79,6 +79,10 @@ class AbstractRows(ABC):
     def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return some rows as float64 and their weights, or an empty array."""
 
+    def held(self) -> tuple[NDArray[Any], Floats] | None:
+        """Return all rows as kernels read them, and their weights or an empty array, if they lie in memory so."""
+        return None
+
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
         """Sum a task over all rows."""
         self.swept += 1

@@ -55,6 +55,10 @@ class ArrayRows(AbstractRows):
         array = self._array
         return array.flags.c_contiguous and array.flags.aligned and array.dtype == self.dtype
 
+    def held(self) -> tuple[NDArray[Any], Floats] | None:
+        """Return the array, if kernels can read it as it lies, and the weights."""
+        return (np.asarray(self._array), self._weights) if self._direct else None
+
     def spans(self, block: int, blocks: int) -> Iterator[Span]:
         """Walk the rows; only spans that kernels cannot read as they lie are copied."""
         direct = self._direct

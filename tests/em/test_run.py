@@ -139,7 +139,7 @@ def test_an_interrupt_within_an_iteration_keeps_the_one_before(monkeypatch: pyte
 
     monkeypatch.setattr(rows, "sweep", interrupted)
     with pytest.raises(Interrupted) as stop:
-        run(rows, START, ENDLESS, TEAM)
+        run(rows, START, ENDLESS, TEAM, callback=lambda done: None)
     assert same(stop.value.result.parameters, run(ROWS, START, replace(ENDLESS, max_iter=2), TEAM).parameters)
 
 
@@ -149,7 +149,7 @@ def test_an_interrupt_before_the_first_iteration_is_plain(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("fastgmm.em.run.maximise", lambda *_, **__: interrupted())
     with pytest.raises(KeyboardInterrupt) as stop:
-        run(ROWS, START, ENDLESS, TEAM)
+        run(ROWS, START, ENDLESS, TEAM, callback=lambda done: None)
     assert not isinstance(stop.value, Interrupted)
 
 

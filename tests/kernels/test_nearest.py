@@ -42,10 +42,11 @@ def assert_like_the_oracle(
     labels = squared.argmin(axis=1)
     np.testing.assert_array_equal(task.labels, labels)
     np.testing.assert_allclose(task.distances, squared.min(axis=1), rtol=1e-14)
-    inertia, counts, moved = task.moved(sums)
+    inertia, counts, moved, shift = task.moved(sums)
     assert inertia == pytest.approx(row_weights @ squared.min(axis=1), rel=1e-13)
     np.testing.assert_allclose(counts, np.bincount(labels, row_weights, minlength=len(centres)), rtol=1e-13)
     np.testing.assert_allclose(moved, reference.lloyd_step(X, centres, row_weights), rtol=1e-12, atol=1e-13)
+    assert shift == pytest.approx(((moved - centres) ** 2).sum(), rel=1e-12)
 
 
 @pytest.mark.parametrize("n_features", [1, 2, 3, 8, 9, 31])
@@ -92,7 +93,7 @@ def test_ties_go_to_the_lowest_number() -> None:
 def test_centres_without_rows_stay() -> None:
     centres = np.array([[0.0], [50.0]])
     task, sums = assigned(np.array([[0.0], [2.0]]), centres, None, TEAMS[0])
-    _, counts, moved = task.moved(sums)
+    _, counts, moved, _ = task.moved(sums)
     np.testing.assert_array_equal(counts, [2, 0])
     np.testing.assert_array_equal(moved, [[1.0], [50.0]])
 
