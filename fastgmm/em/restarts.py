@@ -55,8 +55,8 @@ def best_run(
             runs.write()
             if found.status is Status.STOPPED:
                 break
-    except Interrupted as stop:
-        raise Interrupted(runs.better(number, stop.result)) from None
+    except Interrupted as stop:  # from a run, or from a search for a start
+        raise Interrupted(runs.better(runs.latest, stop.result)) from None
     except KeyboardInterrupt:
         if runs.best is None:
             raise
@@ -132,6 +132,8 @@ class Runs:
         self._ended, self._started, self._recorder = ended, started, recorder
         self.best: RunResult | None = None
         self._best_run = 0
+        self.latest = 0
+        """Number of the run that was begun last, or whose start is being made."""
         if recorder is not None:
             self.best, self._best_run = recorder.now.best, recorder.now.best_run
 
@@ -139,10 +141,11 @@ class Runs:
         """Yield the number of each run and where it begins: those that are under way, then those that are not."""
         made = 0
         if self._recorder is not None:
-            yield from sorted(self._recorder.now.states.items())
+            for self.latest, state in sorted(self._recorder.now.states.items()):
+                yield self.latest, state
             made = self._recorder.now.made
-        for number in range(made, len(self._starts)):
-            yield number, self._begun(number)
+        for self.latest in range(made, len(self._starts)):
+            yield self.latest, self._begun(self.latest)
 
     def _begun(self, number: int) -> RunState:
         """Make a start."""
