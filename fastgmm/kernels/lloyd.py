@@ -70,7 +70,9 @@ def lloyd(
             if not counts[k] > 0:
                 ended[1] = EMPTY
         if ended[1] == RUNNING:
-            centres[:] = moved
+            for k in range(n_components):
+                for d in range(centres.shape[1]):
+                    centres[k, d] = moved[k, d]
             ended[0] += 1
             if told[1] <= tolerance * told[0] / mass:
                 ended[1] = RESTS
