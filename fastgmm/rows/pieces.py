@@ -15,6 +15,9 @@ from fastgmm.rows.memory import CHUNK_BYTES
 
 NO_WEIGHTS: Floats = np.empty(0)
 
+FEW = 8
+"""Pieces of fewer blocks are joined: to call a kernel for each would cost more than to copy them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -72,25 +75,35 @@ class Run:
 
 
 def whole_blocks(pieces: Iterable[NDArray[Any]], block: int, blocks: int) -> Iterator[NDArray[Any]]:
-    """Yield the rows in arrays of at most `blocks` whole blocks, views wherever a block lies in one piece."""
+    """Yield the rows in arrays of at most `blocks` whole blocks, views wherever a few blocks lie in one piece.
+
+    Short pieces are joined, as many as a copy should have.
+    """
     held: list[NDArray[Any]] = []
     for piece in pieces:
-        at = 0
-        if held:
-            at = min(block - sum(map(len, held)), len(piece))
+        at, own = 0, len(piece) // block
+        copied = min(blocks, max(1, CHUNK_BYTES // (8 * piece.shape[1] * block)))
+        if held or own < FEW:
+            n = sum(map(len, held))
+            at = len(piece) if own < FEW else -n % block
             held.append(piece[:at])
-            if sum(map(len, held)) < block:
+            if own < FEW and n + at < copied * block:
                 continue
-            yield np.concatenate(held)
-            held = []
+            whole = joined(held, piece)
+            end = len(whole) // block * block
+            yield from _cut(whole, 0, end, copied * block)
+            held = [whole[end:]] if end < len(whole) else []
         end = at + (len(piece) - at) // block * block
-        size = block * (blocks if _ready(piece) else min(blocks, max(1, CHUNK_BYTES // (8 * piece.shape[1] * block))))
-        for low in range(at, end, size):
-            yield piece[low : min(low + size, end)]
-        if end < len(piece):
+        yield from _cut(piece, at, end, block * (blocks if _ready(piece) else copied))
+        if at < end < len(piece):
             held = [piece[end:]]
     if held:
         yield joined(held, held[0])
+
+
+def _cut(rows: NDArray[Any], start: int, end: int, size: int) -> Iterator[NDArray[Any]]:
+    for low in range(start, end, size):
+        yield rows[low : min(low + size, end)]
 
 
 def between(pieces: Sequence[NDArray[Any]], start: int, stop: int) -> list[NDArray[Any]]:

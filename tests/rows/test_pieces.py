@@ -31,10 +31,18 @@ def test_spans_are_whole_blocks_of_the_same_rows(n, edges, block, blocks):
 
 
 def test_only_rows_at_seams_are_copied():
-    X = np.zeros((100, 2))
-    run = Run(0, (X[:50], X[50:]), X.dtype)
+    X = np.zeros((800, 2))
+    run = Run(0, (X[:404], X[404:]), X.dtype)
     copied = [not np.may_share_memory(rows, X) for _, rows, _ in run.spans(8, 100)]
-    assert copied == [False, True, False, False]
+    assert copied == [False, True, False]
+
+
+def test_short_pieces_are_joined():
+    X = np.arange(1_600.0).reshape(800, 2)
+    run = Run(0, cut(X, range(0, 800, 9)), X.dtype)
+    assert [len(rows) for _, rows, _ in run.spans(8, 30)] == [240, 240, 240, 80]
+    run = Run(0, cut(X, [*range(0, 100, 9), 700]), X.dtype)
+    assert [len(rows) for _, rows, _ in run.spans(8, 1_000)] == [104, 592, 8, 96]
 
 
 def test_other_layouts_and_types_are_converted():
