@@ -141,11 +141,13 @@ class Runs:
         """Yield the number of each run and where it begins: those that are under way, then those that are not."""
         made = 0
         if self._recorder is not None:
-            for self.latest, state in sorted(self._recorder.now.states.items()):
-                yield self.latest, state
+            for number, state in sorted(self._recorder.now.states.items()):
+                self.latest = number
+                yield number, state
             made = self._recorder.now.made
-        for self.latest in range(made, len(self._starts)):
-            yield self.latest, self._begun(self.latest)
+        for number in range(made, len(self._starts)):
+            self.latest = number
+            yield number, self._begun(number)
 
     def _begun(self, number: int) -> RunState:
         """Make a start."""
