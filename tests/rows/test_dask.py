@@ -358,6 +358,19 @@ def test_all_workers_are_lost():
     del rows
 
 
+def test_a_cluster_that_is_lost_names_the_checkpoint_which_is_whole(reference, tmp_path):
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "processes": False}
+    path = tmp_path / "fit.ckpt"
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        rows = collection_rows(da.from_array(X, chunks=(7_777, 2)), client=client, limits=Limits(patience=0.5))
+        lost = model(callback=lambda done: cluster.scale(0) if done.number == 3 else None)
+        with pytest.raises(DistributedError, match=r"all are lost") as caught:
+            lost.fit(rows, checkpoint=path)
+    assert str(path) in caught.value.__notes__[0]
+    assert_same(model().fit(X, checkpoint=path, resume=True), reference)
+    del rows
+
+
 def test_without_a_client_a_cluster_in_this_process_serves(reference):
     before = set(threading.enumerate())
     assert_same(model().fit(da.from_array(X, chunks=(7_777, 2))), reference)
