@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import DataError
 from fastgmm.rows.sources import AbstractReader, AbstractSource
-from fastgmm.validation import SURVEY_BYTES, check_weight_span, run_sums
+from fastgmm.validation import SURVEY_BYTES, check_weight_span, extremes, run_sums
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Surveyor:
         size = max(1, SURVEY_BYTES // (8 * X.shape[1]))
         for start in range(0, len(X), size):
             rows = X[start : start + size]
-            below, above = rows.min(axis=0), rows.max(axis=0)
+            below, above = extremes(rows)
             if not (np.isfinite(below).all() and np.isfinite(above).all()):
                 raise not_finite(rows, self._rows + start, self._source, self._reader)
             np.minimum(self._low, below, out=self._low)
