@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import DataError, DataTypeError, missing_extra
+from fastgmm.rows.columns import Columns
 from fastgmm.rows.limits import CHUNK_BYTES
 from fastgmm.rows.sources import AbstractSource, Chunk, chosen
-
-PIECE = 2048
-"""Rows whose columns are turned into rows at once, so that they stay in the cache."""
 
 
 def pyarrow() -> Any:
@@ -124,8 +122,8 @@ def dtype_of(schema: Any, columns: Sequence[str], weight: str | None, name: str)
 
 def matrix(
     batch: Any, columns: Sequence[str], weight: str | None, name: str, first: int = 0
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return columns of a batch as an array (n, D), float32 if all are, and that of the weights.
+) -> tuple[Columns, NDArray[Any] | None]:
+    """Return columns of a batch as rows (n, D), float32 if all are, and the array of their weights.
 
     Raises
     ------
@@ -136,12 +134,7 @@ def matrix(
         if column not in batch.schema.names:
             raise DataError(f"{name}: no column {column!r}; every part must have the same columns.")
     dtype = dtype_of(batch.schema, columns, weight, name)
-    values = [_numbers(batch.column(column), column, name, first) for column in columns]
-    X = np.empty((batch.num_rows, len(columns)), dtype=dtype)
-    for start in range(0, len(X), PIECE):
-        piece = X[start : start + PIECE]
-        for d, numbers in enumerate(values):
-            piece[:, d] = numbers[start : start + PIECE]
+    X = Columns(tuple(_numbers(batch.column(column), column, name, first) for column in columns), dtype)
     return X, None if weight is None else _numbers(batch.column(weight), weight, name, first).astype(np.float64)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import DataError, DataTypeError
+from fastgmm.rows.columns import Columns
 from fastgmm.rows.sources import AbstractSource, Chunk, real
 
 ONE_SHOT = (
@@ -126,6 +127,7 @@ class ChunksSource(AbstractSource):
 
     def _chunk(self, item: Any, number: int) -> Chunk:
         place, weights = f"chunk {number}", None
+        values: NDArray[Any] | Columns
         if isinstance(item, tuple):
             if len(item) != 2:
                 raise DataError(f"{self.name}, {place}: a tuple of {len(item)}; give a pair (rows, weights).")
