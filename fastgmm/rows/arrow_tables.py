@@ -74,7 +74,8 @@ class ArrowSource(AbstractSource):
         self.columns = chosen(columns, data.schema.names, weight, self.name)
         self.weighted, self.n_features = weight is not None, len(self.columns)
         self.dtype = dtype_of(data.schema, self.columns, weight, self.name)
-        self.n_rows = data.num_rows if isinstance(data, pa.Table) else None
+        self.local = isinstance(data, pa.Table)
+        self.n_rows = data.num_rows if self.local else None
 
     def chunks(self) -> Iterator[Chunk]:
         """Scan the columns that are asked for, in the order of the rows."""

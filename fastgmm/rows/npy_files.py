@@ -79,6 +79,8 @@ def mapped(X: NDArray[Any]) -> NpyFile | None:
 class NpyFile(AbstractSource):
     """An array (N, D) in a file, from some byte on."""
 
+    local = True
+
     def __init__(self, path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str) -> None:
         self.name, self._offset, self._order, self._stored = path, offset, order, dtype
         self.n_rows, self.n_features = shape

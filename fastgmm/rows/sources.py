@@ -79,6 +79,8 @@ class AbstractSource(ABC):
     """If it is known before they are read."""
     weighted: bool = False
     """Whether chunks have weights."""
+    local: bool = False
+    """Whether reading takes a processor rather than time, as from files: a thread that only reads is no help then."""
     once: bool = False
     """Whether the rows can be read one time only."""
 

@@ -143,16 +143,24 @@ class StreamedRows(AbstractRows):
             yield from self._walk(reader, block, min(blocks, self._largest(block)), check=not self._checked)
 
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
-        """Sum a task over all rows, by a thread more than compute: each reads a piece in its turn, and sums it."""
+        """Sum a task over all rows; threads read a piece in turn, and each sums its own."""
         self.swept += 1
         team = team.suited(self.n_rows, task.block)
-        threads, total = team.size + 1, DyadicSum()
+        threads, gate, total = *self._crew(team), DyadicSum()
         size = task.block * min(task.blocks_per_span, self._piece(task.block, threads))
-        # Where all processors compute, those who have read need not wait: the system shares out its time as well.
-        gate: AbstractContextManager[Any] = nullcontext() if team.size >= available() else Semaphore(team.size)
         with closing(self.source.reader()) as reader:
             self._relayed(reader, size, threads, partial(_summed, task), partial(_add, total), gate)
         return total.total()
+
+    def _crew(self, team: Team) -> tuple[int, AbstractContextManager[Any]]:
+        """Return how many threads read, and what lets a team's number of them compute.
+
+        Where reading waits, one more. Where it computes, and all processors do, one more costs turns of the reader's:
+        milliseconds of a pass over 256 MiB with and without, D = 4, K = 4: `.npy` 37, 34; Parquet 97, 87.
+        """
+        if team.size >= available():
+            return team.size + (not self.source.local), nullcontext()
+        return team.size + 1, Semaphore(team.size)
 
     def _relayed(
         self,
