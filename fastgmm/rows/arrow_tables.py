@@ -67,8 +67,8 @@ class ArrowSource(AbstractSource):
             data = pa.Table.from_batches([data])
         if not isinstance(data, pa.Table | pa.dataset.Dataset):
             raise DataTypeError(
-                f"{self.name} is neither a dataset nor a table of pyarrow. Give a callable that makes a stream: "
-                "fastgmm.rows.chunks(lambda: …)."
+                f"{self.name} is neither a dataset nor a table of pyarrow. Give files to fastgmm.rows.parquet, and "
+                "anything else as a callable that makes a stream: fastgmm.rows.chunks(lambda: …)."
             )
         self._data, self._weight = data, weight
         self.columns = chosen(columns, data.schema.names, weight, self.name)

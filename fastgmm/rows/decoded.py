@@ -69,6 +69,7 @@ class DecodedSource(AbstractSource):
                 f"{folder}: decoded rows cannot be kept there ({error.strerror or error}); choose another folder."
             ) from None
         self._rows = NpyFile(*self._place(ROWS, self.n_features), self.dtype, "C")
+        self.paths = (*source.paths, *(os.fspath(self._folder / name) for name in (ROWS, WEIGHTS)))
         self._weights = NpyFile(*self._place(WEIGHTS, 1), np.dtype(np.float64), "C") if self.weighted else None
 
     def _place(self, name: str, width: int) -> tuple[str, int, tuple[int, int]]:

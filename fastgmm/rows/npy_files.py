@@ -82,7 +82,8 @@ class NpyFile(AbstractSource):
     local = True
 
     def __init__(self, path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str) -> None:
-        self.name, self._offset, self._order, self._stored = path, offset, order, dtype
+        self.name, self.paths = path, (path,)
+        self._offset, self._order, self._stored = offset, order, dtype
         self.n_rows, self.n_features = shape
         self.dtype = real(dtype)
         self.state = FileState.of(path)

@@ -80,7 +80,7 @@ class ParquetSource(AbstractSource):
     def __init__(self, files: Sequence[str], columns: Sequence[str] | None, weight: str | None) -> None:
         if not files:
             raise DataError("no Parquet file was given; name one at least.")
-        self.states = [FileState.of(path) for path in files]
+        self.states, self.paths = [FileState.of(path) for path in files], tuple(files)
         self.name = files[0] if len(files) == 1 else f"{files[0]} … {files[-1]}"
         self._weight, self.weighted = weight, weight is not None
         self.n_rows = 0

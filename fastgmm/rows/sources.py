@@ -83,6 +83,8 @@ class AbstractSource(ABC):
     """Whether reading takes a processor rather than time, as from files: a thread that only reads is no help then."""
     once: bool = False
     """Whether the rows can be read one time only."""
+    paths: tuple[str, ...] = ()
+    """The files that are read, where they are known."""
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
@@ -242,12 +244,16 @@ def chosen(columns: Sequence[str] | None, present: Sequence[str], weight: str | 
     DataError
         If a name is not there, or none is left.
     """
-    for wanted in [*(columns or ()), *([] if weight is None else [weight])]:
+    weights = [] if weight is None else [weight]
+    for wanted in [*(columns or ()), *weights]:
         if wanted not in present:
             raise DataError(f"{name}: no column {wanted!r}; there are {', '.join(map(repr, present[:20]))}.")
     found = tuple(columns) if columns is not None else tuple(c for c in present if c != weight)
     if not found:
         raise DataError(f"{name}: no column is left to be a feature; name some by columns=[…].")
+    for wanted in [*found, *weights]:
+        if list(present).count(wanted) > 1:
+            raise DataError(f"{name}: {list(present).count(wanted)} columns are called {wanted!r}; rename them.")
     return found
 
 
