@@ -88,6 +88,8 @@ TARGETS = (
     # "No lower": a fit stops when an iteration gains less than 1e-3, so less than that says nothing.
     Target("whole fit, log-likelihood above scikit-learn's", EVERY, least=-1e-3),
     Target("stepwise EM, two passes: nats per row below batch EM from the same start", EVERY, most=0.01),
+    Target(".npy, whole fit, times the speed in memory", EVERY, least=0.85),
+    Target("Parquet, cache, whole fit, times the speed in memory", EVERY, least=0.85),
     Target("milliseconds of `import fastgmm` beyond NumPy's", "import", most=20.0),
     Target("seconds of the first fit, warm cache", EVERY, most=1.2),
     Target("seconds of the first fit, empty cache", EVERY, most=10.0),

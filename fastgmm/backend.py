@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,9 @@ def _opened_by_kind(X: Any) -> Any:
     """Open what is told by its library or its methods; nothing is imported that X has not come from."""
     from fastgmm.rows import arrow_tables, iterables, slices
 
+    if isinstance(X, type):
+        return iterables.chunks(X)
+    _require_rows(X)
     if arrow_tables.is_arrow(X) and not hasattr(X, "null_count"):  # arrays of Arrow are no matrices
         return arrow_tables.arrow(X)
     if slices.is_sliceable(X):
@@ -51,6 +55,21 @@ def _opened_by_kind(X: Any) -> Any:
     if isinstance(X, Iterator):
         return iterables.once(X)
     return iterables.chunks(X) if callable(X) else X
+
+
+def _require_rows(X: Any) -> None:
+    """Refuse what names rows, holds several sets of them, or has yet to make them."""
+    kind = f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
+    if isinstance(X, str | os.PathLike):
+        raise DataError(
+            f"X is a path, {os.fspath(X)!r}, not rows. Give fastgmm.rows.npy(path), fastgmm.rows.parquet(path), or "
+            "what another library reads from it."
+        )
+    if hasattr(X, "keys") and not hasattr(X, "shape"):
+        names = ", ".join(repr(str(name)) for name in list(X.keys())[:5])
+        raise DataTypeError(f"X is a {kind}, which holds rows by names ({names}). Give one of them: X[name].")
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise DataTypeError(f"X is a {kind}, whose rows are yet to be made. Give X.collect(), or a callable of chunks.")
 
 
 def as_rows(

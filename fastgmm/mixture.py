@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastgmm.backend import as_rows
+from fastgmm.backend import as_rows, opened
 from fastgmm.errors import DataError
 from fastgmm.frame import Frame
 from fastgmm.models import FAMILIES, MODELS
@@ -21,7 +21,7 @@ from fastgmm.packed import AbstractPacked, packed_for_scoring
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.limits import block_rows
-from fastgmm.rows.outputs import check_output, output
+from fastgmm.rows.outputs import check_apart, check_output, output
 from fastgmm.scoring import WIDE, GrowingResults, PassedResults, Results, score_rows
 from fastgmm.threads import team
 from fastgmm.validation import run_sums
@@ -149,6 +149,8 @@ class Mixture:
         if kind not in COLUMNS:
             raise DataError(f"kind must be one of {', '.join(COLUMNS)}, but is {kind!r}.")
         check_output(out)
+        X = opened(X)
+        check_apart(out, getattr(X, "paths", ()))
         rows = self._rows(X)
         width = self.n_components if kind in WIDE else None
         with output(out, dtype or (np.int64 if kind == "labels" else np.float64), COLUMNS[kind], width) as file:

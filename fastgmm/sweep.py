@@ -7,9 +7,7 @@ numbers. Which additions are made depends on the number of rows alone: threads, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -111,40 +109,14 @@ def added(
     with team.limit():
         for start, X, weights in spans:
             if team.mode == "parallel" or team.size == 1:
-                nodes = _run(task, team.size, team.mode, start, X, weights)
+                nodes = nodes_of(task, team.size, team.mode, start, X, weights)
             else:
                 pieces = _pieces(start, X, weights, task.block, team.size)
-                runs = team.map(lambda piece: _run(task, 1, "serial", *piece), pieces)
+                runs = team.map(lambda piece: nodes_of(task, 1, "serial", *piece), pieces)
                 nodes = [node for run in runs for node in run]
             for level, sums in nodes:
                 total.add(level, sums)
     return total
-
-
-def sweep_each(spans: Iterable[tuple[int, NDArray[Any], Floats]], task: AbstractTask, size: int) -> Floats:
-    """Sum `task` over spans, each by one of `size` threads: the same sums as `sweep`.
-
-    For spans that are short, and come slowly: no thread waits for the others at a span's end. What a span gives must be
-    valid until `size` + 1 more have come.
-    """
-    total, waiting = DyadicSum(), deque[Future[list[Node]]]()
-
-    def add() -> None:
-        for level, sums in waiting.popleft().result():
-            total.add(level, sums)
-
-    with ThreadPoolExecutor(size, thread_name_prefix="fastgmm-sweep") as pool:
-        try:
-            for start, X, weights in spans:
-                waiting.append(pool.submit(_run, task, 1, "serial", start, X, weights))
-                if len(waiting) > size:
-                    add()
-            while waiting:
-                add()
-        finally:
-            for future in waiting:
-                future.cancel()
-    return total.total()
 
 
 def stacks(blocks: int, parts: int, length: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
@@ -153,7 +125,7 @@ def stacks(blocks: int, parts: int, length: int) -> tuple[Floats, NDArray[np.int
     return np.empty((parts, depth, length)), np.empty((parts, depth), np.int64), np.empty(parts, np.int64)
 
 
-def _run(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats) -> list[Node]:
+def nodes_of(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats) -> list[Node]:
     """Call the kernel on a span with work for `parts` threads, and collect their nodes in order."""
     blocks = -(-len(X) // task.block)
     parts = min(parts, blocks)

@@ -9,7 +9,7 @@ from sklearn.mixture import GaussianMixture as Reference
 
 from fastgmm import GaussianMixture, Mixture, Parameters
 from fastgmm.errors import DataError, DataTypeError, DegenerateComponentError
-from fastgmm.validation import check_finite, check_rows, check_weights, survey
+from fastgmm.validation import check_finite, check_rows, check_weights, extremes, survey
 
 
 def good(n=40, d=3):
@@ -278,6 +278,25 @@ def test_check_rows_copies_nothing_that_it_need_not():
     assert np.shares_memory(check_rows(X), X)
     assert np.shares_memory(check_rows(np.ma.array(X)), X)
     assert check_rows(X.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("n", [1, 2, 511, 512, 513, 5000])
+@pytest.mark.parametrize("d", [1, 2, 3, 700, 1025])
+def test_extremes_of_any_shape_and_layout(n, d):
+    X = np.random.default_rng(n + d).normal(size=(n, d)).astype(np.float32)
+    for layout in (X, np.asfortranarray(X), X[::2], X[:, ::-1]):
+        for found, expected in zip(extremes(layout), (layout.min(axis=0), layout.max(axis=0)), strict=True):
+            assert found.dtype == np.float32
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("row", [0, 700, 1023, 1024])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_extremes_show_what_is_not_finite(row, value):
+    X = np.zeros((1025, 2))
+    X[row, 1] = value
+    low, high = extremes(X)
+    np.testing.assert_array_equal(np.isfinite([low, high]).all(axis=0), [True, False])
 
 
 def test_survey_finds_the_extremes():

@@ -11,6 +11,7 @@ from bench.sections import (
     bounded,
     cold,
     families,
+    files,
     fits,
     float32,
     iterations,
@@ -71,6 +72,7 @@ SECTIONS: dict[str, Section] = {
     "fits": fits,
     "acceleration": acceleration,
     "online": online,
+    "files": files,
 }
 """In the order in which `python -m bench all` runs them: what is asked most first."""
 

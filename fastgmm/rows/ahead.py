@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -11,17 +10,15 @@ from typing import TypeVar
 Buffer = TypeVar("Buffer")
 
 
-def ahead(
-    fill: Callable[[Buffer], int], buffers: Sequence[Buffer], in_use: int = 1
-) -> Generator[tuple[Buffer, int], None, None]:
+def ahead(fill: Callable[[Buffer], int], buffers: Sequence[Buffer]) -> Generator[tuple[Buffer, int], None, None]:
     """Fill buffers in turn by a thread of its own; yield each with what `fill` returned, until that is 0.
 
-    A buffer is filled again once `in_use` more have been asked for. The thread has ended when the generator has: at its
+    A buffer is filled again once the next has been asked for. The thread has ended when the generator has: at its
     end, when it is closed, and when `fill` raises, which is raised here.
     """
     free: SimpleQueue[Buffer | None] = SimpleQueue()
     full: SimpleQueue[tuple[Buffer, int] | BaseException] = SimpleQueue()
-    stopped, used = Event(), deque[Buffer]()
+    stopped = Event()
     for buffer in buffers:
         free.put(buffer)
 
@@ -44,10 +41,8 @@ def ahead(
                 raise got
             if not got[1]:
                 return
-            used.append(got[0])
             yield got
-            if len(used) == in_use:
-                free.put(used.popleft())
+            free.put(got[0])
     finally:
         stopped.set()
         free.put(None)

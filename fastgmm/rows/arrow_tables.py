@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import DataError, DataTypeError, missing_extra
+from fastgmm.rows.columns import Columns
 from fastgmm.rows.limits import CHUNK_BYTES
 from fastgmm.rows.sources import AbstractSource, Chunk, chosen
-
-PIECE = 2048
-"""Rows whose columns are turned into rows at once, so that they stay in the cache."""
 
 
 def pyarrow() -> Any:
@@ -69,14 +67,15 @@ class ArrowSource(AbstractSource):
             data = pa.Table.from_batches([data])
         if not isinstance(data, pa.Table | pa.dataset.Dataset):
             raise DataTypeError(
-                f"{self.name} is neither a dataset nor a table of pyarrow. Give a callable that makes a stream: "
-                "fastgmm.rows.chunks(lambda: …)."
+                f"{self.name} is neither a dataset nor a table of pyarrow. Give files to fastgmm.rows.parquet, and "
+                "anything else as a callable that makes a stream: fastgmm.rows.chunks(lambda: …)."
             )
         self._data, self._weight = data, weight
         self.columns = chosen(columns, data.schema.names, weight, self.name)
         self.weighted, self.n_features = weight is not None, len(self.columns)
         self.dtype = dtype_of(data.schema, self.columns, weight, self.name)
-        self.n_rows = data.num_rows if isinstance(data, pa.Table) else None
+        self.local = isinstance(data, pa.Table)
+        self.n_rows = data.num_rows if self.local else None
 
     def chunks(self) -> Iterator[Chunk]:
         """Scan the columns that are asked for, in the order of the rows."""
@@ -124,8 +123,8 @@ def dtype_of(schema: Any, columns: Sequence[str], weight: str | None, name: str)
 
 def matrix(
     batch: Any, columns: Sequence[str], weight: str | None, name: str, first: int = 0
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return columns of a batch as an array (n, D), float32 if all are, and that of the weights.
+) -> tuple[Columns, NDArray[Any] | None]:
+    """Return columns of a batch as rows (n, D), float32 if all are, and the array of their weights.
 
     Raises
     ------
@@ -136,12 +135,7 @@ def matrix(
         if column not in batch.schema.names:
             raise DataError(f"{name}: no column {column!r}; every part must have the same columns.")
     dtype = dtype_of(batch.schema, columns, weight, name)
-    values = [_numbers(batch.column(column), column, name, first) for column in columns]
-    X = np.empty((batch.num_rows, len(columns)), dtype=dtype)
-    for start in range(0, len(X), PIECE):
-        piece = X[start : start + PIECE]
-        for d, numbers in enumerate(values):
-            piece[:, d] = numbers[start : start + PIECE]
+    X = Columns(tuple(_numbers(batch.column(column), column, name, first) for column in columns), dtype)
     return X, None if weight is None else _numbers(batch.column(weight), weight, name, first).astype(np.float64)
 
 

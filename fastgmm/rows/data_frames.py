@@ -37,6 +37,8 @@ def frame(df: Any, *, columns: Sequence[str] | None = None, weight: str | None =
 class FrameSource(AbstractSource):
     """Columns of a data frame."""
 
+    local = True
+
     def __init__(self, df: Any, columns: Sequence[str] | None, weight: str | None) -> None:
         self.name = "the data frame"
         self._df, self._weight = df, weight

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import DataError, DataTypeError
+from fastgmm.rows.columns import Columns
 from fastgmm.rows.sources import AbstractSource, Chunk, real
+
+NOTHING = object()
 
 ONE_SHOT = (
     "{kind} gives its rows once, but a fit reads them in every iteration. Give a callable that makes a fresh one, "
@@ -68,13 +71,14 @@ class ChunksSource(AbstractSource):
         dtype: Any,
         once: bool = False,
     ) -> None:
-        self.name = f"the callable {getattr(make, '__qualname__', type(make).__name__)}" if not once else "the iterator"
+        self.name = "the iterator" if once else _named(make)
         self.once = once
         self._make, self._weight, self._asked = make, weight, columns
         self._given: Iterator[Any] | None = None
+        self._last: Any = None
         items = self._items()
-        first = next(items, None)
-        if first is None:
+        first = next(items, NOTHING)
+        if first is NOTHING:
             raise DataError(f"{self.name} gave no chunk; give one row at least.")
         if once:
             self._given = _behind(first, items)
@@ -94,8 +98,8 @@ class ChunksSource(AbstractSource):
         found = self._chunk(first, 0)
         if found.values.ndim != 2:
             raise DataError(
-                f"{self.name}: the first chunk has shape {found.values.shape}, but must be (rows, columns). "
-                "Give each chunk as a two-dimensional array."
+                f"{self.name}: the first chunk, {type(first).__name__}, has shape {found.values.shape}, but must be "
+                "(rows, columns). Give each chunk as a two-dimensional array, a data frame or an Arrow batch."
             )
         self.n_features = found.values.shape[1]
         self.dtype = real(found.values.dtype if dtype is None else dtype)
@@ -107,6 +111,13 @@ class ChunksSource(AbstractSource):
             from fastgmm.rows.arrow_tables import batches
 
             return batches(given)
+        if isinstance(given, Iterator):
+            if given is self._last:
+                raise DataTypeError(
+                    f"{self.name} returned the iterator that it returned before, whose rows were read. Make a fresh "
+                    "one in every call: lambda: make_chunks(), not lambda: chunks."
+                )
+            self._last = given
         try:
             return iter(given)
         except TypeError:
@@ -126,10 +137,16 @@ class ChunksSource(AbstractSource):
 
     def _chunk(self, item: Any, number: int) -> Chunk:
         place, weights = f"chunk {number}", None
+        values: NDArray[Any] | Columns
         if isinstance(item, tuple):
             if len(item) != 2:
                 raise DataError(f"{self.name}, {place}: a tuple of {len(item)}; give a pair (rows, weights).")
-            item, weights = item[0], np.asarray(item[1], dtype=np.float64)
+            try:
+                item, weights = item[0], np.asarray(item[1], dtype=np.float64)
+            except (TypeError, ValueError):
+                raise DataTypeError(
+                    f"{self.name}, {place}: weights are not numbers; give them as floats (n,)."
+                ) from None
         if hasattr(item, "schema") and hasattr(item, "num_rows"):
             from fastgmm.rows.arrow_tables import matrix
 
@@ -169,10 +186,15 @@ def _behind(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield from rest
 
 
+def _named(make: Callable[[], Any]) -> str:
+    name = getattr(make, "__name__", type(make).__name__)
+    return "the callable" if name == "<lambda>" else f"the callable {name}"
+
+
 def _names(item: Any) -> list[str] | None:
     """Return the column names of a data frame or an Arrow batch."""
     schema = getattr(item, "schema", None)
     if schema is not None and hasattr(item, "num_rows"):
         return list(schema.names)
     columns = getattr(item, "columns", None)
-    return None if columns is None else [str(name) for name in columns]
+    return None if columns is None else list(columns)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator
+from functools import partial
+from threading import Lock
 from typing import IO, Any, cast
 
 import numpy as np
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import DataError
 from fastgmm.rows.limits import CHUNK_BYTES
-from fastgmm.rows.sources import AbstractReader, AbstractSource, Chunk, FileState, Floats, real
+from fastgmm.rows.sources import AbstractReader, AbstractSource, Begun, Chunk, FileState, Floats, real
 from fastgmm.rows.tables import read_table
 
 SEEK_BYTES = 64 << 10
@@ -77,8 +79,11 @@ def mapped(X: NDArray[Any]) -> NpyFile | None:
 class NpyFile(AbstractSource):
     """An array (N, D) in a file, from some byte on."""
 
+    local = True
+
     def __init__(self, path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str) -> None:
-        self.name, self._offset, self._order, self._stored = path, offset, order, dtype
+        self.name, self.paths = path, (path,)
+        self._offset, self._order, self._stored = offset, order, dtype
         self.n_rows, self.n_features = shape
         self.dtype = real(dtype)
         self.state = FileState.of(path)
@@ -99,22 +104,17 @@ class NpyFile(AbstractSource):
 
     def reader(self) -> AbstractReader:
         """Begin a walk."""
-        return NpyReader(self, self._stored == self.dtype and self._order == "C")
+        return NpyReader(self)
 
     def chunks(self) -> Iterator[Chunk]:
         """Walk the rows as they are stored."""
-        with self.open() as file:
-            yield from self.pieces(file)
-
-    def pieces(self, file: IO[bytes]) -> Iterator[Chunk]:
-        """Walk the rows of the open file, a piece at a time."""
         assert self.n_rows is not None
-        size = max(1, CHUNK_BYTES // max(1, self._row_bytes))
-        for start in range(0, self.n_rows, size):
-            yield Chunk(self._rows(file, start, min(start + size, self.n_rows)))
+        with self.open() as file:
+            for start, stop in self._cuts(self.n_rows):
+                yield Chunk(self._rows(file, start, stop))
 
     def _rows(self, file: IO[bytes], start: int, stop: int) -> NDArray[Any]:
-        """Read rows start … stop−1."""
+        """Read rows start … stop−1 as they are stored."""
         assert self.n_rows is not None
         item = self._stored.itemsize
         if self._order == "C":
@@ -126,12 +126,25 @@ class NpyFile(AbstractSource):
             self.fill(file, columns[d], (d * self.n_rows + start) * item, start)
         return columns.T
 
+    def read(self, file: IO[bytes], X: NDArray[Any], start: int) -> None:
+        """Fill X with the rows from `start` on; any number of threads may at once."""
+        if self._stored == self.dtype and self._order == "C":
+            self.fill(file, X, start * self._row_bytes, start)
+            return
+        for low, high in self._cuts(len(X)):
+            X[low:high] = self._rows(file, start + low, start + high)
+
+    def _cuts(self, n_rows: int) -> Iterator[tuple[int, int]]:
+        """Cut so many rows into pieces of some MiB."""
+        size = max(1, CHUNK_BYTES // max(1, self._row_bytes))
+        for start in range(0, n_rows, size):
+            yield start, min(start + size, n_rows)
+
     def fill(self, file: IO[bytes], into: NDArray[Any], at: int, row: int) -> None:
         """Read bytes from `at` on, counted from the array's first; `DataError` where the file ends before."""
-        file.seek(self._offset + at)
         view, done = memoryview(cast(Any, into.reshape(-1).view(np.uint8))), 0
         while done < len(view):
-            count = file.readinto(view[done:])  # type: ignore[attr-defined]
+            count = read_at(file, view[done:], self._offset + at + done)
             if not count:
                 row += done // self._row_bytes if self._order == "C" else done // self._stored.itemsize
                 raise DataError(
@@ -153,34 +166,23 @@ class NpyFile(AbstractSource):
 
 
 class NpyReader(AbstractReader):
-    """A walk through a file whose rows can be read as they lie, or else piece by piece."""
+    """A walk through a file, of which any piece can be read at any time."""
 
-    def __init__(self, source: NpyFile, direct: bool) -> None:
+    def __init__(self, source: NpyFile) -> None:
         self._source, self._file = source, source.open()
         self._row = 0
-        self._pieces = None if direct else source.pieces(self._file)
-        self._left: NDArray[Any] = np.empty((0, source.n_features))
 
-    def read_into(self, X: NDArray[Any], weights: Floats) -> int:
-        """Read the next rows."""
+    def begin(self, X: NDArray[Any], weights: Floats) -> Begun:
+        """Take the next rows' numbers: reading them needs no turn."""
         del weights
         assert self._source.n_rows is not None
-        count = min(len(X), self._source.n_rows - self._row)
-        if self._pieces is None:
-            if count:
-                self._source.fill(self._file, X[:count], self._row * X[0].nbytes, self._row)
-        else:
-            filled = 0
-            while filled < count:
-                if not len(self._left):
-                    self._left = next(self._pieces).values
-                some = min(count - filled, len(self._left))
-                X[filled : filled + some], self._left = self._left[:some], self._left[some:]
-                filled += some
+        count, start = min(len(X), self._source.n_rows - self._row), self._row
         self._row += count
-        if self._row == self._source.n_rows:
-            self._source.state.check()
-        return count
+        return count, [partial(self._source.read, self._file, X[:count], start)] if count else []
+
+    def finish(self) -> None:
+        """Raise `DataError` if the file is not what it was when it was opened."""
+        self._source.state.check()
 
     def where(self, row: int) -> str:
         """Return nothing: the number of the row says it."""
@@ -190,3 +192,15 @@ class NpyReader(AbstractReader):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+SEEKING = Lock()
+
+
+def read_at(file: IO[bytes], view: memoryview, offset: int) -> int:
+    """Read bytes of an open file from `offset` on, and return how many; threads do not disturb one another."""
+    if hasattr(os, "preadv"):
+        return os.preadv(file.fileno(), [view], offset)
+    with SEEKING:
+        file.seek(offset)
+        return int(file.readinto(view))  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -98,6 +99,13 @@ def check_output(path: str | os.PathLike[str]) -> None:
         raise DataError(f"out={os.fspath(path)!r}: must end in .npy or .parquet, which says how it is written.")
     if os.path.isdir(path):
         raise DataError(f"out={os.fspath(path)!r} is a folder; name a file.")
+
+
+def check_apart(path: str | os.PathLike[str], files: Iterable[str]) -> None:
+    """Raise `DataError` if results would take the place of a file that rows are read from."""
+    for file in files:
+        if os.path.exists(path) and os.path.exists(file) and os.path.samefile(path, file):
+            raise DataError(f"out={os.fspath(path)!r} is the file that the rows are read from; name another.")
 
 
 def output(path: str | os.PathLike[str], dtype: Any, name: str, width: int | None) -> AbstractOutput:

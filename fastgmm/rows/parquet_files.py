@@ -10,6 +10,7 @@ from typing import Any
 
 from fastgmm.errors import DataError
 from fastgmm.rows.arrow_tables import dtype_of, matrix, pyarrow
+from fastgmm.rows.decoded import DecodedSource
 from fastgmm.rows.limits import CHUNK_BYTES
 from fastgmm.rows.sources import AbstractSource, Chunk, FileState, chosen
 
@@ -19,7 +20,13 @@ BUFFER = 1 << 16
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
-def parquet(paths: Paths, *, columns: Sequence[str] | None = None, weight: str | None = None) -> ParquetSource:
+def parquet(
+    paths: Paths,
+    *,
+    columns: Sequence[str] | None = None,
+    weight: str | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> ParquetSource | DecodedSource:
     """Return the rows of Parquet files, to be read in every pass.
 
     Parameters
@@ -31,16 +38,21 @@ def parquet(paths: Paths, *, columns: Sequence[str] | None = None, weight: str |
         The features, in this order. Default: all columns but `weight`.
     weight : str, optional
         The column of the rows' weights.
+    cache : path, optional
+        A folder. The columns are decoded once, now, into files there, 8 bytes a value (4 if all are float32); passes
+        read those. Where it holds them already, of the same files by size and time, nothing is decoded.
 
     Raises
     ------
     DataError, DataTypeError
-        If there is no such file, a column is not there, holds no numbers, or files disagree about it.
+        If there is no such file, a column is not there, holds no numbers, or files disagree about it; if `cache` cannot
+        be written to.
     ImportError
         If pyarrow is not installed.
     """
     pyarrow()
-    return ParquetSource(files_of(paths), columns, weight)
+    source = ParquetSource(files_of(paths), columns, weight)
+    return source if cache is None else DecodedSource(source, source.states, weight, cache)
 
 
 def files_of(paths: Paths) -> list[str]:
@@ -63,10 +75,12 @@ def files_of(paths: Paths) -> list[str]:
 class ParquetSource(AbstractSource):
     """Columns of some files, one after the other."""
 
+    local = True
+
     def __init__(self, files: Sequence[str], columns: Sequence[str] | None, weight: str | None) -> None:
         if not files:
             raise DataError("no Parquet file was given; name one at least.")
-        self._states = [FileState.of(path) for path in files]
+        self.states, self.paths = [FileState.of(path) for path in files], tuple(files)
         self.name = files[0] if len(files) == 1 else f"{files[0]} … {files[-1]}"
         self._weight, self.weighted = weight, weight is not None
         self.n_rows = 0
@@ -98,7 +112,7 @@ class ParquetSource(AbstractSource):
     def chunks(self) -> Iterator[Chunk]:
         """Decode file after file."""
         rows = max(1, CHUNK_BYTES // (8 * self.n_features))
-        for state in self._states:
+        for state in self.states:
             first = 0
             state.check()
             try:

@@ -5,23 +5,31 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.errors import DataError
+from fastgmm.rows.columns import Columns
 
 Floats = NDArray[np.float64]
+
+Begun = tuple[int, list[Callable[[], None]]]
+"""How many rows are being read, and what is left to do until they are: by any thread, while others are read."""
+
+FEWEST_LATER = 1024
+"""Rows that are worth being turned later, by a thread that has time for it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """Some rows, as their source has cut them."""
 
-    values: NDArray[Any]
+    values: NDArray[Any] | Columns
     """(n, D), of numbers, in any layout."""
     weights: NDArray[Any] | None = None
     """(n,), where rows have weights."""
@@ -35,8 +43,18 @@ class AbstractReader(ABC):
     """One walk through a source."""
 
     @abstractmethod
+    def begin(self, X: NDArray[Any], weights: Floats) -> Begun:
+        """Set out to fill X (n, D), and `weights` (n,) if not empty, with the next rows: n but at the end."""
+
     def read_into(self, X: NDArray[Any], weights: Floats) -> int:
         """Fill X (n, D), and `weights` (n,) if not empty, with the next rows; return how many: n but at the end."""
+        count, rest = self.begin(X, weights)
+        for act in rest:
+            act()
+        return count
+
+    def finish(self) -> None:  # noqa: B027
+        """Raise `DataError` if what was read has changed meanwhile; to be called when all rows have been."""
 
     @abstractmethod
     def where(self, row: int) -> str:
@@ -61,8 +79,12 @@ class AbstractSource(ABC):
     """If it is known before they are read."""
     weighted: bool = False
     """Whether chunks have weights."""
+    local: bool = False
+    """Whether reading takes a processor rather than time, as from files: a thread that only reads is no help then."""
     once: bool = False
     """Whether the rows can be read one time only."""
+    paths: tuple[str, ...] = ()
+    """The files that are read, where they are known."""
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
@@ -92,21 +114,29 @@ class ChunkReader(AbstractReader):
         self._used, self._read = 0, 0
         self._starts, self._places = list[int](), list[tuple[str, int]]()
 
-    def read_into(self, X: NDArray[Any], weights: Floats) -> int:
-        """Copy chunks, and keep what is left of the last."""
-        filled = 0
+    def begin(self, X: NDArray[Any], weights: Floats) -> Begun:
+        """Copy chunks, and keep what is left of the last; columns are turned later.
+
+        Arrays are copied at once: a callable may fill the same one again for its next chunk.
+        """
+        filled, later = 0, list[Callable[[], None]]()
         while filled < len(X):
             chunk = self._left or self._next()
             if chunk is None:
                 break
             count = min(len(chunk.values) - self._used, len(X) - filled)
-            rows = slice(self._used, self._used + count)
-            X[filled : filled + count] = chunk.values[rows]
+            rows, part = slice(self._used, self._used + count), X[filled : filled + count]
+            if not isinstance(chunk.values, Columns):
+                part[:] = chunk.values[rows]
+            elif count < FEWEST_LATER:
+                chunk.values.into(part, self._used)
+            else:
+                later.append(partial(chunk.values.into, part, self._used))
             if weights.size and chunk.weights is not None:
                 weights[filled : filled + count] = chunk.weights[rows]
             filled, self._used = filled + count, self._used + count
             self._left = None if self._used == len(chunk.values) else chunk
-        return filled
+        return filled, later
 
     def _next(self) -> Chunk | None:
         """Fetch a chunk that has rows, and note where they are from."""
@@ -214,12 +244,16 @@ def chosen(columns: Sequence[str] | None, present: Sequence[str], weight: str | 
     DataError
         If a name is not there, or none is left.
     """
-    for wanted in [*(columns or ()), *([] if weight is None else [weight])]:
+    weights = [] if weight is None else [weight]
+    for wanted in [*(columns or ()), *weights]:
         if wanted not in present:
             raise DataError(f"{name}: no column {wanted!r}; there are {', '.join(map(repr, present[:20]))}.")
     found = tuple(columns) if columns is not None else tuple(c for c in present if c != weight)
     if not found:
         raise DataError(f"{name}: no column is left to be a feature; name some by columns=[…].")
+    for wanted in [*found, *weights]:
+        if list(present).count(wanted) > 1:
+            raise DataError(f"{name}: {list(present).count(wanted)} columns are called {wanted!r}; rename them.")
     return found
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from threading import Semaphore
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +19,19 @@ from fastgmm.rows.ahead import ahead
 from fastgmm.rows.base import AbstractRows, Floats, Span
 from fastgmm.rows.limits import PIECE_BYTES, SPANS, span_bytes
 from fastgmm.rows.memory import is_ordinary
-from fastgmm.rows.sources import AbstractReader, AbstractSource
+from fastgmm.rows.relay import Relay
+from fastgmm.rows.sources import AbstractReader, AbstractSource, Begun
 from fastgmm.rows.survey import Survey, Surveyor, check_span
-from fastgmm.sweep import AbstractTask, sweep, sweep_each
-from fastgmm.threads import Team
+from fastgmm.sweep import AbstractTask, DyadicSum, Node, nodes_of
+from fastgmm.threads import Team, available
 from fastgmm.validation import WEIGHTS_RUN, check_weight_span, run_sums, sum_of_weights
 
-NO_WEIGHTS: Floats = np.empty(0)
 ALIGNMENT = 64
+
+SURVEYORS = 2
+"""Threads that check rows: one looks at what it has read while the other reads."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
@@ -33,6 +40,8 @@ class Buffer:
 
     X: NDArray[Any]
     weights: Floats
+    start: int = 0
+    """Number of the first row there."""
 
 
 class Pool:
@@ -47,9 +56,9 @@ class Pool:
         blocks = max(1, self._bytes // (row_bytes * block))
         return blocks - blocks % 2 if blocks > 2 else blocks
 
-    def piece(self, row_bytes: int, block: int, pieces: int) -> int:
-        """Return how many blocks fit into one of so many shorter spans."""
-        return max(1, min(PIECE_BYTES, SPANS * self._bytes // pieces) // (row_bytes * block))
+    def piece(self, row_bytes: int, block: int, threads: int) -> int:
+        """Return how many blocks each of some threads reads at once, which may hold a chunk of their size besides."""
+        return max(1, min(PIECE_BYTES, 2 * self._bytes // threads) // (row_bytes * block))
 
     def take(self, size: int, count: int) -> NDArray[np.uint8]:
         """Return memory for `count` spans of `size` bytes, (count, ≥ size)."""
@@ -93,9 +102,8 @@ class StreamedRows(AbstractRows):
         with closing(self.source.reader()) as reader:
             surveyor = Surveyor(self.source, reader, hold)
             block = WEIGHTS_RUN if self.source.weighted else 1
-            with closing(self._walk(reader, block, self._largest(block))) as spans:
-                for _, X, weights in spans:
-                    surveyor.see(X, weights)
+            size = block * self._piece(block, SURVEYORS)
+            self._relayed(reader, size, SURVEYORS, lambda span: surveyor.look(*span), surveyor.add, nullcontext())
             found = surveyor.found()
         self.n_rows, self.low, self.high, self.weight = found.n_rows, found.low, found.high, found.weight
         self.ordinary = is_ordinary(found.least, found.greatest)
@@ -137,12 +145,39 @@ class StreamedRows(AbstractRows):
             yield from self._walk(reader, block, min(blocks, self._largest(block)), check=not self._checked)
 
     def sweep(self, task: AbstractTask, team: Team) -> Floats:
-        """Sum a task over all rows, in short spans that lie in the cache; each is one thread's."""
+        """Sum a task over all rows; threads read a piece in turn, and each sums its own."""
+        self.swept += 1
         team = team.suited(self.n_rows, task.block)
-        in_use = 1 if team.size == 1 else team.size + 1
-        blocks = min(task.blocks_per_span, self._pool.piece(self._row_bytes, task.block, in_use + 2))
-        with closing(self.source.reader()) as reader, closing(self._walk(reader, task.block, blocks, in_use)) as spans:
-            return sweep(spans, self.n_rows, task, team) if team.size == 1 else sweep_each(spans, task, team.size)
+        threads, gate, total = *self._crew(team), DyadicSum()
+        size = task.block * min(task.blocks_per_span, self._piece(task.block, threads))
+        with closing(self.source.reader()) as reader:
+            self._relayed(reader, size, threads, partial(_summed, task), partial(_add, total), gate)
+        return total.total()
+
+    def _crew(self, team: Team) -> tuple[int, AbstractContextManager[Any]]:
+        """Return how many threads read, and what lets a team's number of them compute.
+
+        Where reading waits, one more. Where it computes, and all processors do, one more costs turns of the reader's:
+        milliseconds of a pass over 256 MiB with and without, D = 4, K = 4: `.npy` 37, 34; Parquet 97, 87.
+        """
+        if team.size >= available():
+            return team.size + (not self.source.local), nullcontext()
+        return team.size + 1, Semaphore(team.size)
+
+    def _relayed(
+        self,
+        reader: AbstractReader,
+        size: int,
+        threads: int,
+        use: Callable[[Span], Result],
+        add: Callable[[Result], object],
+        gate: AbstractContextManager[Any],
+    ) -> None:
+        """Let some threads read and use pieces of so many rows in turn, to the end."""
+        memory, buffers = self._buffers(min(size, self.n_rows) if self.counted else size, threads)
+        Relay(Course(self, reader).begin, use, add, gate).run(buffers)
+        self._pool.give(memory)
+        reader.finish()
 
     @property
     def _row_bytes(self) -> int:
@@ -151,34 +186,32 @@ class StreamedRows(AbstractRows):
     def _largest(self, block: int) -> int:
         return self._pool.largest(self._row_bytes, block)
 
+    def _piece(self, block: int, threads: int) -> int:
+        return self._pool.piece(self._row_bytes, block, threads)
+
     def _walk(
-        self, reader: AbstractReader, block: int, blocks: int, in_use: int = 1, check: bool = False
+        self, reader: AbstractReader, block: int, blocks: int, check: bool = False
     ) -> Generator[Span, None, None]:
-        """Yield spans that a thread reads ahead, each valid until `in_use` more have come."""
-        expected = self.n_rows if self.counted else None
-        size = block * blocks
-        if expected is not None:
-            size = max(1, min(size, expected))
-        memory = self._pool.take(size * self.n_features * self.dtype.itemsize, in_use + 2)
-        buffers = [self._buffer(part, size) for part in memory]
-        start = 0
-        with closing(ahead(_filler(reader), buffers, in_use)) as filled:
+        """Yield spans that a thread reads ahead, each valid until the next has been asked for."""
+        size = min(block * blocks, self.n_rows) if self.counted else block * blocks
+        course, (memory, buffers) = Course(self, reader), self._buffers(size, SPANS)
+        with closing(ahead(course.fill, buffers)) as filled:
             for buffer, count in filled:
-                X, weights = buffer.X[:count], buffer.weights[:count]
-                if expected is not None and start + count > expected:
-                    raise self._changed(expected, f"more than {expected}")
+                start, X, weights = buffer.start, buffer.X[:count], buffer.weights[:count]
                 if check:
                     check_span(X, start, self.source, reader)
                     check_weight_span(weights, start)
                 yield start, X, self._weighed(start, start + count, weights)
-                start += count
         self._pool.give(memory)
-        if expected is not None and start < expected:
-            raise self._changed(expected, str(start))
+        reader.finish()
 
-    def _buffer(self, memory: NDArray[np.uint8], size: int) -> Buffer:
-        room = memory[: size * self.n_features * self.dtype.itemsize].view(self.dtype)
-        return Buffer(room.reshape(size, self.n_features), np.empty(size) if self.source.weighted else NO_WEIGHTS)
+    def _buffers(self, size: int, count: int) -> tuple[NDArray[np.uint8], list[Buffer]]:
+        """Take memory for some buffers of so many rows, one at least."""
+        size = max(1, size)
+        room = size * self.n_features * self.dtype.itemsize
+        memory, n_weights = self._pool.take(room, count), size if self.source.weighted else 0
+        parts = [part[:room].view(self.dtype).reshape(size, self.n_features) for part in memory]
+        return memory, [Buffer(part, np.empty(n_weights)) for part in parts]
 
     def _weighed(self, start: int, stop: int, weights: Floats) -> Floats:
         """Return the weights of a span: given, read, or read and scaled."""
@@ -188,12 +221,6 @@ class StreamedRows(AbstractRows):
             weights /= self._scale[0]
             weights *= self._scale[1]
         return weights
-
-    def _changed(self, expected: int, found: str) -> DataError:
-        return DataError(
-            f"{self.source.name}: {found} rows in this pass, but {expected} before: the rows changed while they were "
-            "being read. Give the same rows, in the same order, every time."
-        )
 
     def take(self, indices: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """Return some rows as float64 and their weights, or an empty array: gathered in one walk at most."""
@@ -220,5 +247,54 @@ class StreamedRows(AbstractRows):
         return X, weights
 
 
-def _filler(reader: AbstractReader) -> Callable[[Buffer], int]:
-    return lambda buffer: reader.read_into(buffer.X, buffer.weights)
+class Course:
+    """Where a walk has come to."""
+
+    def __init__(self, rows: StreamedRows, reader: AbstractReader) -> None:
+        self._rows, self._reader, self._row = rows, reader, 0
+        self._expected = rows.n_rows if rows.counted else None
+
+    def fill(self, buffer: Buffer) -> int:
+        """Read the next rows; return how many."""
+        count, rest = self._next(buffer)
+        for act in rest:
+            act()
+        return count
+
+    def begin(self, buffer: Buffer) -> Callable[[], Span] | None:
+        """Set out to read the next rows; return what is left to do, which gives the span."""
+        count, rest = self._next(buffer)
+        return partial(self._read, buffer, count, rest) if count else None
+
+    def _next(self, buffer: Buffer) -> Begun:
+        """Set out, and compare the number of rows with that of the walks before."""
+        count, rest = self._reader.begin(buffer.X, buffer.weights)
+        buffer.start = self._row
+        self._row += count
+        if self._expected is not None:
+            if self._row > self._expected:
+                raise self._changed(f"more than {self._expected}")
+            if not count and self._row < self._expected:
+                raise self._changed(str(self._row))
+        return count, rest
+
+    def _read(self, buffer: Buffer, count: int, rest: list[Callable[[], None]]) -> Span:
+        for act in rest:
+            act()
+        start = buffer.start
+        return start, buffer.X[:count], self._rows._weighed(start, start + count, buffer.weights[:count])
+
+    def _changed(self, found: str) -> DataError:
+        return DataError(
+            f"{self._rows.source.name}: {found} rows in this pass, but {self._expected} before: the rows changed while "
+            "they were being read. Give the same rows, in the same order, every time."
+        )
+
+
+def _add(total: DyadicSum, nodes: list[Node]) -> None:
+    for level, sums in nodes:
+        total.add(level, sums)
+
+
+def _summed(task: AbstractTask, span: Span) -> list[Node]:
+    return nodes_of(task, 1, "serial", *span)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import DataError
 from fastgmm.rows.sources import AbstractReader, AbstractSource
-from fastgmm.validation import SURVEY_BYTES, check_weight_span, run_sums
+from fastgmm.validation import SURVEY_BYTES, check_weight_span, extremes, run_sums
 
 Floats = NDArray[np.float64]
 
@@ -35,8 +35,21 @@ class Survey:
     """The rows and their weights, if they are few."""
 
 
+@dataclass(frozen=True, eq=False)
+class Glance:
+    """What is known of some rows."""
+
+    low: NDArray[Any]
+    high: NDArray[Any]
+    sums: list[float]
+    positive: Floats
+    """Their positive weights."""
+    rows: tuple[NDArray[Any], Floats] | None
+    """A copy of them and their weights, as long as they are few."""
+
+
 class Surveyor:
-    """Looks at spans as they come, and keeps the rows for as long as they are few."""
+    """Looks at spans, and adds up what was seen; keeps the rows for as long as they are few."""
 
     def __init__(self, source: AbstractSource, reader: AbstractReader, hold: int) -> None:
         d = source.n_features
@@ -47,36 +60,42 @@ class Surveyor:
         known_bytes = (source.n_rows or 0) * d * source.dtype.itemsize
         self._held: list[tuple[NDArray[Any], Floats]] | None = [] if known_bytes <= hold else None
 
-    def see(self, X: NDArray[Any], weights: Floats) -> None:
-        """Look at the next rows: a multiple of `WEIGHTS_RUN` of them, but at the end."""
-        self._extremes(X)
+    def look(self, start: int, X: NDArray[Any], weights: Floats) -> tuple[int, Glance]:
+        """Check the rows from `start` on, a multiple of `WEIGHTS_RUN` of them but at the end; by any thread.
+
+        Return how many, and what is known of them.
+        """
+        low, high = self._extremes(start, X)
         if weights.size:
-            self._weights(weights)
-        self._rows += len(X)
-        if self._held is not None:
-            if self._rows * X[:1].nbytes > self._hold:
-                self._held = None
-            else:
-                self._held.append((X.copy(), weights.copy()))
+            check_weight_span(weights, start)
+        kept = (X.copy(), weights.copy()) if self._held is not None else None
+        return len(X), Glance(low, high, run_sums(weights), weights[weights > 0], kept)
 
-    def _extremes(self, X: NDArray[Any]) -> None:
+    def _extremes(self, start: int, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         size = max(1, SURVEY_BYTES // (8 * X.shape[1]))
-        for start in range(0, len(X), size):
-            rows = X[start : start + size]
-            below, above = rows.min(axis=0), rows.max(axis=0)
-            if not (np.isfinite(below).all() and np.isfinite(above).all()):
-                raise not_finite(rows, self._rows + start, self._source, self._reader)
-            np.minimum(self._low, below, out=self._low)
-            np.maximum(self._high, above, out=self._high)
+        found = [extremes(X[at : at + size]) for at in range(0, len(X), size)]
+        for number, ends in enumerate(found):
+            if not np.isfinite(ends).all():
+                at = number * size
+                raise not_finite(X[at : at + size], start + at, self._source, self._reader)
+        lows, highs = zip(*found, strict=True)
+        return np.min(lows, axis=0), np.max(highs, axis=0)
 
-    def _weights(self, weights: Floats) -> None:
-        check_weight_span(weights, self._rows)
-        self._sums += run_sums(weights)
-        positive = weights[weights > 0]
-        self._positive += len(positive)
-        if len(positive):
-            self._least = min(self._least, float(positive.min()))
-            self._greatest = max(self._greatest, float(positive.max()))
+    def add(self, seen: tuple[int, Glance]) -> None:
+        """Take what is known of the next rows."""
+        n_rows, glance = seen
+        self._rows += n_rows
+        np.minimum(self._low, glance.low, out=self._low)
+        np.maximum(self._high, glance.high, out=self._high)
+        self._sums += glance.sums
+        if len(glance.positive):
+            self._positive += len(glance.positive)
+            self._least = min(self._least, float(glance.positive.min()))
+            self._greatest = max(self._greatest, float(glance.positive.max()))
+        if self._held is not None and glance.rows is not None:
+            self._held.append(glance.rows)
+            if self._rows * self._source.n_features * self._source.dtype.itemsize > self._hold:
+                self._held = None
 
     def found(self) -> Survey:
         """Return what is known after the last row."""

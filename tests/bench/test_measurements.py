@@ -23,6 +23,7 @@ RUNS = {
     "memory": "d8k16-3M",
     "cold": "import",
     "fits": "iris",
+    "files": "d2k2-float64",
 }
 
 

@@ -64,6 +64,9 @@ def _lines() -> list[dict[str, Any]]:
     for case in ("d2k8", "d8k16-300k", "d16k32-100k", "iris"):
         for peer, seconds in (("fastgmm", 1.0), ("scikit-learn", 20.0)):
             lines.append(fit | {"case": case, "peer": peer, "label": peer, "seconds": seconds})
+    for where in ("memory", ".npy", "Parquet", "Parquet, cache"):
+        speeds = {"seconds": 1.0, "times_memory": 0.9, "seconds_per_iteration": 0.1, "times_memory_iteration": 0.8}
+        lines.append(size | {"kind": "files", "case": "d4k4-float64", "from": where} | speeds)
     stream = {"seed": 0, "batch_rows": 4096, "seconds": 1.0, "batch_seconds": 1.0, "batch_iterations": 9}
     bounds = {"log_likelihood": -1.0, "batch_log_likelihood": -0.999, "below": 0.001}
     lines.append(size | {"kind": "online", "case": "d2k8"} | stream | bounds)

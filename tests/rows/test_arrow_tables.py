@@ -107,6 +107,8 @@ def test_what_is_refused(tmp_path, table, folder):
         GaussianMixture(2).fit(table.to_reader())
     with pytest.raises(DataError, match="no column 'z'; there are 'a', 'w', 'b'"):
         rows.arrow(table, columns=["z"])
+    with pytest.raises(DataError, match="2 columns are called 'a'"):
+        rows.arrow(pa.table([[1.0], [2.0]], names=["a", "a"]))
     with pytest.raises(DataTypeError, match="column 's' holds string, not numbers"):
         rows.arrow(pa.table({"s": ["x"]}))
     with pytest.raises(DataError, match="no column is left"):

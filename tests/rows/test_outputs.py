@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fastgmm import GaussianMixture
+from fastgmm import GaussianMixture, rows
 from fastgmm.errors import DataError
 from fastgmm.rows.outputs import NpyOutput
 
@@ -65,3 +65,13 @@ def test_no_rows_make_an_empty_array(tmp_path):
     with NpyOutput(tmp_path / "none.npy", np.dtype(np.float32), 3):
         pass
     assert np.load(tmp_path / "none.npy").shape == (0, 3)
+
+
+def test_the_file_of_the_rows_is_not_overwritten(tmp_path, gm, X):
+    np.save(tmp_path / "x.npy", X)
+    (tmp_path / "link.npy").symlink_to(tmp_path / "x.npy")
+    for name in ("x.npy", "link.npy"):
+        for data in (rows.npy(tmp_path / "x.npy"), np.load(tmp_path / "x.npy", mmap_mode="r")):
+            with pytest.raises(DataError, match="is the file that the rows are read from"):
+                gm.predict(data, out=tmp_path / name)
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npy"), X)

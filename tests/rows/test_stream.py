@@ -1,3 +1,4 @@
+import time
 import warnings
 from contextlib import closing
 
@@ -14,6 +15,7 @@ from fastgmm.errors import DataError, DataTypeError
 from fastgmm.rows import limits
 from fastgmm.rows.memory import ArrayRows
 from fastgmm.rows.stream import StreamedRows
+from fastgmm.threads import team
 
 pytestmark = [pytest.mark.filterwarnings("ignore:.*did not converge"), pytest.mark.usefixtures("no_reader_left")]
 
@@ -100,6 +102,39 @@ class TestWalks:
         assert set(np.diff(starts)) == {100}
         with closing(found.spans(3072, 1000)) as spans:
             next(spans)  # and left there
+
+    def test_passes_are_counted(self, X):
+        expected, found = (fits.fitted(data)[0].history_ for data in (X, pieces(X, [1, 9000])))
+        np.testing.assert_array_equal(found["passes"], expected["passes"])
+        assert found["passes"][-1] >= 5
+
+    def test_chunks_that_come_slowly_are_read_while_others_are_computed_with(self, X, monkeypatch):
+        """Every pass begins to read the next chunk before it has summed the one before."""
+        from fastgmm.rows import stream
+
+        told, summed = [], stream._summed
+
+        def slow():
+            for start in range(0, len(X), 3072):
+                told.append("read")
+                yield X[start : start + 3072]
+
+        def watched(task, span):
+            deadline, known = time.monotonic() + 20, len(told)
+            while not span[0] and len(told) == known and time.monotonic() < deadline:
+                time.sleep(0.001)  # of the first span: until the next chunk is asked for
+            told.append("summed")
+            return summed(task, span)
+
+        monkeypatch.setattr(stream, "_summed", watched)
+        found = as_rows(slow)
+        told.clear()
+        p = Parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 4.0]], np.ones((2, 2)), "diag")
+        for n_threads in (1, 2):
+            found.expectation(found.frame.enter(p), team(n_threads))
+            assert told.index("summed") >= 2
+            assert told.count("read") == told.count("summed") == 4
+            told.clear()
 
     def test_the_thread_ends_with_an_error_and_with_ctrl_c(self, X):
         def interrupt(done):
