@@ -11,7 +11,7 @@ import pytest
 
 import fastgmm
 from fastgmm.models import MODELS
-from fastgmm.selection.search import Guard
+from fastgmm.selection.guard import Guard
 
 X = fastgmm.datasets.load_faithful()
 KNOWN = json.loads((Path(__file__).parent / "faithful-bic.json").read_text())["bic"]
