@@ -36,9 +36,9 @@ class Guard:
         self, shares: Floats, covariances: Floats, least_share: Floats | float, whitener: Floats
     ) -> NDArray[np.bool_]:
         """Return which mixtures count, by shares (R, K), covariances (R, K, D, D) and what whitens all rows (D, D)."""
-        relative = whitener @ covariances @ whitener.T
-        finite = np.asarray(np.isfinite(relative).all(axis=(1, 2, 3)))
-        least = least_eigenvalues(np.where(finite[:, None, None, None], relative, 0.0)).min(axis=1)
+        finite = np.asarray(np.isfinite(covariances).all(axis=(1, 2, 3)))
+        relative = whitener @ np.where(finite[:, None, None, None], covariances, 0.0) @ whitener.T
+        least = least_eigenvalues(relative).min(axis=1)
         return finite & (shares.min(axis=1) >= least_share) & (least >= self.min_variance)
 
 
