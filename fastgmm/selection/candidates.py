@@ -16,7 +16,9 @@ from fastgmm.models import MODELS, Prior
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.selection.batch import Monomials
-from fastgmm.selection.search import Effort, Found, Guard, Search, whitener_of
+from fastgmm.selection.crew import Crew
+from fastgmm.selection.guard import Guard, whitener_of
+from fastgmm.selection.search import Effort, Found, Search
 from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
@@ -42,6 +44,10 @@ class Refused:
     reason: str
 
 
+Cell = tuple[str, int]
+Fits = dict[Cell, Fit | Refused]
+
+
 @dataclass(frozen=True, eq=False)
 class Terms:
     """How candidates are to be fitted, in the user's units."""
@@ -59,7 +65,7 @@ class Candidates:
     def __init__(self, rows: AbstractRows, workers: Team, terms: Terms) -> None:
         self._rows, self._workers, self._terms = rows, workers, terms
         self._isotropic = rows.in_frame(rows.frame.isotropic())
-        self._found: dict[tuple[str, int], Found] = {}
+        self._found: dict[Cell, Found] = {}
         self._centre, self._unit = np.zeros(rows.n_features), 1.0
 
     def search(self, models: list[str], numbers: list[int], effort: Effort, rng: np.random.RandomState) -> None:
@@ -74,9 +80,14 @@ class Candidates:
         data = Monomials.of((X - self._centre) / self._unit, weights if weights.size else None)
         # What the guard asks for is a share of all rows, so a sample's components may hold fewer.
         count = self._rows.weight
-        search = Search(data, count, models, self._terms.guard, effort, rng)
-        search.run(numbers)
+        with Crew(self._workers.size) as crew:
+            search = Search(data, count, models, self._terms.guard, effort, rng, crew)
+            search.run(numbers)
         self._found = search.found
+
+    def fit_all(self, models: list[str], numbers: list[int]) -> Fits:
+        """Fit all candidates, model by model."""
+        return {(model, k): self.fit(model, k) for model in models for k in numbers}
 
     def fit(self, model: str, n_components: int) -> Fit | Refused:
         """Fit a candidate by EM on all rows, from the best start that leads to an optimum that counts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from fastgmm.models import MODELS, Prior, find_model
 from fastgmm.parameter_checks import check_choice, check_number
 from fastgmm.parameter_checks import random_state as random_state_of
 from fastgmm.rows.base import AbstractRows
-from fastgmm.selection.candidates import Candidates, Fit, Refused, Terms
+from fastgmm.selection.candidates import Candidates, Cell, Fit, Fits, Refused, Terms
+from fastgmm.selection.guard import Guard
 from fastgmm.selection.result import CRITERIA, Selection, ranked
-from fastgmm.selection.search import Effort, Guard
+from fastgmm.selection.search import Effort
 from fastgmm.threads import team
 from fastgmm.validation import check_range, check_weights
 
@@ -29,7 +30,7 @@ Floats = NDArray[np.float64]
 
 SEARCHES = ("auto", None)
 
-QUICK, THOROUGH = Effort(seeds=3, rounds=0), Effort()
+QUICK, THOROUGH = Effort(seeds=3, rounds=0, split=0), Effort()
 """What search=None and search="auto" do."""
 
 
@@ -108,43 +109,26 @@ def select(
     >>> fastgmm.select(X, range(1, 5), models=["VII", "EEE", "VVV"], random_state=0)
     <Selection: bic, smaller is better; best: EEE with 3 components>
     """
-    check_choice(criterion, "criterion", "select", CRITERIA)
-    if search not in SEARCHES:
-        raise ParameterError(f"The 'search' parameter of select must be 'auto' or None. Got {search!r} instead.")
-    for name, value in (("reg_covar", reg_covar), ("tol", tol), ("min_variance", min_variance)):
-        check_number(value, name, "select", float, 0)
-    check_number(max_iter, "max_iter", "select", int, 1)
-    if min_rows is not None:
-        check_number(min_rows, "min_rows", "select", float, 0)
-    if not (prior is None or prior == "mclust" or isinstance(prior, Prior)):
-        raise ParameterError(
-            f"The 'prior' parameter of select must be None, 'mclust' or a Prior. Got {prior!r} instead."
-        )
+    _check(
+        criterion, search, prior, min_rows, max_iter, {"reg_covar": reg_covar, "tol": tol, "min_variance": min_variance}
+    )
     rng = random_state_of(random_state, "select")
     rows = as_rows(X, sample_weight, min_rows=2, weight_type=weight_type)
     check_range(rows.low, rows.high)
-    numbers = _numbers(n_components, rows)
-    names = _models(models, rows.n_features)
+    numbers, names = _numbers(n_components, rows), _models(models, rows.n_features)
     terms = Terms(Guard(min_rows, min_variance), prior, reg_covar, tol, max_iter)
     candidates = Candidates(rows, team(n_threads), terms)
     candidates.search(names, numbers, THOROUGH if search else QUICK, rng)
-    fits = {(model, k): candidates.fit(model, k) for model in names for k in numbers}
-    reasons = {cell: fit.reason for cell, fit in fits.items() if isinstance(fit, Refused)}
-    if len(reasons) == len(fits):
-        (model, k), reason = next(iter(reasons.items()))
-        raise DegenerateComponentError(f"no candidate could be fitted; {model} with {k} components: {reason}.")
-    mixtures = {cell: Mixture(fit.parameters, n_threads, cell[0]) for cell, fit in fits.items() if isinstance(fit, Fit)}
-    shape = len(names), len(numbers)
+    fits = candidates.fit_all(names, numbers)
+    mixtures, reasons = _sorted(fits, n_threads)
     counts = np.array([[MODELS[model].n_parameters(k, rows.n_features) for k in numbers] for model in names])
-    likelihoods = np.full(shape, np.nan)
-    for place, cell in enumerate(fits):
-        if isinstance(fit := fits[cell], Fit):
-            likelihoods.flat[place] = fit.log_likelihood
+    likelihoods = _table(fits, lambda cell, fit: fit.log_likelihood)
     criteria = -2 * likelihoods + counts * (2.0 if criterion == "aic" else math.log(rows.weight))
     if criterion == "icl":
-        criteria += 2 * _entropies(list(fits), mixtures, rows, sample_weight, weight_type, shape)
+        weights = check_weights(sample_weight, rows.n_rows, weight_type)
+        criteria += 2 * _table(fits, lambda cell, _: _entropy(mixtures[cell], rows, weights))
     model, k = ranked(criteria, tuple(names), tuple(numbers), counts)[0]
-    best = _estimator(mixtures[model, k], model, reg_covar, tol, max_iter, prior, weight_type, n_threads)
+    best = _estimator(mixtures[model, k], model, terms, weight_type, n_threads)
     return Selection(
         criterion=criterion,
         models=tuple(names),
@@ -159,49 +143,59 @@ def select(
     )
 
 
-def _entropies(
-    cells: list[tuple[str, int]],
-    mixtures: dict[tuple[str, int], Mixture],
-    rows: AbstractRows,
-    sample_weight: ArrayLike | None,
-    weight_type: str,
-    shape: tuple[int, int],
-) -> Floats:
-    """Return the entropy of each candidate's labels."""
-    found = np.full(len(cells), np.nan)
-    weights = check_weights(sample_weight, rows.n_rows, weight_type)
-    for place, cell in enumerate(cells):
-        if cell in mixtures:
-            mixture = mixtures[cell]
-            found[place] = (
-                mixture.icl(rows, weights) - mixture.bic(rows, weights)
-            ) / 2  # one definition of the entropy is enough
-    return found.reshape(shape)
+def _check(
+    criterion: str, search: str | None, prior: Any, min_rows: float | None, max_iter: int, numbers: dict[str, float]
+) -> None:
+    """Refuse what is unknown or out of range."""
+    check_choice(criterion, "criterion", "select", CRITERIA)
+    if search not in SEARCHES:
+        raise ParameterError(f"The 'search' parameter of select must be 'auto' or None. Got {search!r} instead.")
+    for name, value in numbers.items():
+        check_number(value, name, "select", float, 0)
+    check_number(max_iter, "max_iter", "select", int, 1)
+    if min_rows is not None:
+        check_number(min_rows, "min_rows", "select", float, 0)
+    if not (prior is None or prior == "mclust" or isinstance(prior, Prior)):
+        raise ParameterError(
+            f"The 'prior' parameter of select must be None, 'mclust' or a Prior. Got {prior!r} instead."
+        )
 
 
-def _estimator(
-    mixture: Mixture,
-    model: str,
-    reg_covar: float,
-    tol: float,
-    max_iter: int,
-    prior: str | Prior | None,
-    weight_type: str,
-    n_threads: int | None,
-) -> GaussianMixture:
+def _sorted(fits: Fits, n_threads: int | None) -> tuple[dict[Cell, Mixture], dict[Cell, str]]:
+    """Return the mixtures of candidates that have a fit, and the reasons of the others, not of all."""
+    reasons = {cell: fit.reason for cell, fit in fits.items() if isinstance(fit, Refused)}
+    if len(reasons) == len(fits):
+        (model, k), reason = next(iter(reasons.items()))
+        raise DegenerateComponentError(f"no candidate could be fitted; {model} with {k} components: {reason}.")
+    mixtures = {cell: Mixture(fit.parameters, n_threads, cell[0]) for cell, fit in fits.items() if isinstance(fit, Fit)}
+    return mixtures, reasons
+
+
+def _table(fits: Fits, value: Callable[[Cell, Fit], float]) -> Floats:
+    """Return a value of each candidate, (models, numbers), NaN where there is no fit."""
+    found = [value(cell, fit) if isinstance(fit, Fit) else math.nan for cell, fit in fits.items()]
+    return np.array(found).reshape(len({model for model, _ in fits}), -1)
+
+
+def _entropy(mixture: Mixture, rows: AbstractRows, weights: Floats | None) -> float:
+    """Return the entropy of a candidate's labels: one definition of it is enough."""
+    return (mixture.icl(rows, weights) - mixture.bic(rows, weights)) / 2
+
+
+def _estimator(mixture: Mixture, model: str, terms: Terms, weight_type: str, n_threads: int | None) -> GaussianMixture:
     """Return an estimator that starts where the candidate ended, so that its fit confirms that in two iterations."""
     p = mixture.parameters
     factors = precision_factors(p, Frame.identity(p.n_features))
     return GaussianMixture(
         p.n_components,
         covariance_type=model,
-        tol=max(tol, 1e-10),
-        reg_covar=reg_covar,
-        max_iter=max_iter,
+        tol=max(terms.tol, 1e-10),
+        reg_covar=terms.ridge,
+        max_iter=terms.max_iter,
         weights_init=p.weights,
         means_init=p.means,
         precisions_init=precisions(factors, p.form),
-        prior=prior,
+        prior=terms.prior,
         weight_type=weight_type,
         n_threads=n_threads,
     )

@@ -1,70 +1,28 @@
 """The search over candidates: starts shared by all models of one K, and handed on to the neighbouring numbers.
 
-Every (model, K) keeps its best few optima. A round goes up, K = 1, 2, …, with seeds, with splits of what K − 1 found
-and with what the other models found for this K; and down, with merges of what K + 1 found. Runs that lag behind are
-dropped early, and only those are kept that are no accidents of a few rows (`Guard`).
+Every (model, K) keeps its best few optima. A round goes up, K = 1, 2, …, with seeds and splits of what K − 1 found, and
+down, with merges of what K + 1 found. At each K models start where the others ended, and from their own optima with two
+components merged and one split, until nothing is new; no start is made twice of one optimum. Runs that lag
+behind are dropped early, and only those are kept that are no accidents of a few rows (`Guard`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.selection.batch import Batch, Moments, Monomials
-from fastgmm.selection.starts import merges, seeded, splits
+from fastgmm.selection.crew import ALONE, Crew
+from fastgmm.selection.guard import Guard, whitener_of
+from fastgmm.selection.starts import exchanged, merges, seeded, splits
 
 Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
 Cell = tuple[str, int]
-
-
-ROWS_PER_NUMBER = 2.0
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Which optima count: the likelihood of mixtures has no maximum, and many that say nothing but of a few rows."""
-
-    min_rows: float | None = None
-    """Least weight of a component, in rows. None: `ROWS_PER_NUMBER` for each number that is a component's own."""
-    min_variance: float = 1e-3
-    """Least variance of a component in any direction, as a share of that of all rows in that direction."""
-
-    def rows_wanted(self, model: str, n_features: int) -> float:
-        """Return how many rows a component must hold, by the numbers that are its own.
-
-        Those are D of its mean and, where they vary, one of the volume and D − 1 of the shape and of the orientation;
-        that has more than D − 1 beyond two features, but asking for D² rows would refuse what is well determined.
-        """
-        if self.min_rows is not None:
-            return self.min_rows
-        volume, shape, orientation = (letter == "V" for letter in model)
-        return ROWS_PER_NUMBER * (n_features + volume + (n_features - 1) * (shape + orientation))
-
-    def admits(
-        self, shares: Floats, covariances: Floats, least_share: Floats | float, whitener: Floats
-    ) -> NDArray[np.bool_]:
-        """Return which mixtures count, by shares (R, K), covariances (R, K, D, D) and what whitens all rows (D, D)."""
-        relative = whitener @ covariances @ whitener.T
-        finite = np.asarray(np.isfinite(relative).all(axis=(1, 2, 3)))
-        least = least_eigenvalues(np.where(finite[:, None, None, None], relative, 0.0)).min(axis=1)
-        return finite & (shares.min(axis=1) >= least_share) & (least >= self.min_variance)
-
-
-def least_eigenvalues(matrices: Floats) -> Floats:
-    """Return the least eigenvalues of symmetric matrices (…, D, D)."""
-    if matrices.shape[-1] != 2:
-        return np.asarray(np.linalg.eigvalsh(matrices)[..., 0])
-    a, b, c = matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 1, 1]
-    return np.asarray((a + c) / 2 - np.hypot((a - c) / 2, b))
-
-
-def whitener_of(covariance: Floats) -> Floats:
-    """Return W with W Σ Wᵀ = 1; directions in which nothing varies are left as they are small."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors / np.sqrt(np.maximum(values, 1e-14 * max(values[-1], 1e-300)))).T)
+Stages = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -72,21 +30,29 @@ class Effort:
     """How long to search."""
 
     seeds: int = 12
-    """Fresh starts of each K and round."""
-    rounds: int = 1
-    """Times to go up and down."""
-    exchanges: int = 0
-    """Times to exchange components of the best, in each round."""
-    kept: int = 3
+    """Fresh starts of each K."""
+    rounds: int = 4
+    """Times to go up and down, at most. None: seeds and splits only."""
+    across: int = 2
+    """Times to exchange components of one K in a row, at most."""
+    kept: int = 6
     """Optima of each cell that are known."""
+    handed: int = 6
+    """How many of them other models start from."""
+    split: int = 2
+    """How many of them the neighbouring numbers start from."""
+    exchanged: int = 150
+    """Starts, about, that are made by exchanging components of a cell's best optima; of one at least."""
     screen: int = 4
     """Plain iterations of all starts."""
-    stages: tuple[tuple[int, int], ...] = ((16, 2), (8, 3), (3, 5))
-    """How many runs are left, and rounds of SQUAREM that they then take."""
-    final: int = 25
-    """Rounds of what is known of each cell, at the end."""
-    handed: int = 3
-    """How many optima of a cell other models start from."""
+    stages: Stages = ((48, 4, 0), (16, 0, 3), (6, 0, 60))
+    """How many runs of a cell are left, and the plain iterations and rounds of SQUAREM that they then take at most."""
+    lenient: float = 1.0
+    """Share of the guard's bounds that runs must keep on their way."""
+    final: int = 300
+    """Rounds of what is known of each cell, at the end, at most."""
+    budget: float = 4e10
+    """Operations, about, after which no round is begun."""
 
 
 @dataclass(eq=False)
@@ -97,6 +63,30 @@ class Found:
     covariances: Floats
     """(R, K, D, D), of the model, from the M-step before the moments."""
     log_likelihoods: Floats
+    tried: dict[str, Booleans] = field(default_factory=dict)
+    """Whether starts were made of each, (R,), by what was made."""
+
+    def __post_init__(self) -> None:
+        for move in ("share", "split", "merge", "exchange"):
+            self.tried.setdefault(move, np.zeros(len(self.log_likelihoods), dtype=np.bool_))
+
+    def untried(self, move: str, count: int) -> Moments:
+        """Return those of the best few that were not tried, and mark them."""
+        tried = self.tried[move]
+        which = np.flatnonzero(~tried[:count])
+        tried[which] = True
+        return self.moments[which]
+
+    def joined(self, other: Found, count: int) -> Found:
+        """Return the best of both; of equal ones that which is here."""
+        values = np.concatenate([self.log_likelihoods, other.log_likelihoods])
+        order = _distinct(values)[:count]
+        return Found(
+            Moments.joined([self.moments, other.moments])[order],
+            np.concatenate([self.covariances, other.covariances])[order],
+            values[order],
+            {move: np.concatenate([self.tried[move], other.tried[move]])[order] for move in self.tried},
+        )
 
 
 class Search:
@@ -110,117 +100,145 @@ class Search:
         guard: Guard,
         effort: Effort,
         rng: np.random.RandomState,
+        crew: Crew = ALONE,
     ) -> None:
         self._data, self._n_rows, self._models = data, n_rows, models
-        self._guard, self._effort, self._rng = guard, effort, rng
+        self._guard, self._effort, self._rng, self._crew = guard, effort, rng, crew
         whole = data.labelled(np.zeros((1, len(data.rows)), dtype=np.intp), 1)
         self._whitener = whitener_of(whole.covariances[0, 0])
+        self._spent = 0.0
         self.found: dict[Cell, Found] = {}
 
     def run(self, numbers: list[int]) -> None:
         """Search for all models and numbers of components."""
-        if not self._effort.rounds:
-            for k in numbers:
-                fresh = seeded(self._data, k, self._effort.seeds if k > 1 else 1, self._rng)
-                self._climb(k, {model: [fresh] for model in self._models})
-        for _ in range(self._effort.rounds):
-            for k in numbers:
-                fresh = seeded(self._data, k, self._effort.seeds if k > 1 else 1, self._rng)
-                self._climb(k, {model: [fresh, *self._from(model, k - 1, splits)] for model in self._models})
-                self._exchange(k)
+        for k in numbers:
+            fresh = seeded(self._data, k, self._effort.seeds if k > 1 else 1, self._rng)
+            self._climb(k, {model: [fresh, *self._from(model, k - 1, "split", splits)] for model in self._models})
+            if self._effort.rounds:
+                self._settle(k)
+        for number in range(self._effort.rounds):
+            if self._spent > self._effort.budget:
+                break
+            for k in numbers[1:] if number else []:
+                self._visit(k, k - 1, "split", splits)
             for k in reversed(numbers[:-1]):
-                if k > 1:
-                    self._climb(k, {model: self._from(model, k + 1, merges) for model in self._models})
-                    self._exchange(k)
-            for _ in range(self._effort.exchanges):
-                for k in numbers:
-                    if k > 1:
-                        self._climb(k, {model: self._from(model, k, exchanged) for model in self._models})
-                        self._exchange(k)
+                self._visit(k, k + 1, "merge", merges)
         for k in numbers:
             self._finish(k)
+
+    def _visit(self, k: int, source: int, move: str, neighbours: Callable[[Moments], Moments]) -> None:
+        """Start from neighbours of what another number of components found."""
+        if k > 1 and self._climb(k, {model: self._from(model, source, move, neighbours) for model in self._models}):
+            self._settle(k)
+
+    def _settle(self, k: int) -> None:
+        """Let models share, and exchange components, until nothing is new."""
+        self._share(k)
+        for _ in range(self._effort.across if k > 2 else 0):
+            if not self._climb(k, {model: self._from(model, k, "exchange", exchanged) for model in self._models}):
+                return
+            self._share(k)
 
     def _finish(self, k: int) -> None:
         """Let the best runs come to rest."""
         starts = {model: self.found[model, k].moments for model in self._models if (model, k) in self.found}
         if not starts:
             return
-        batch = Batch.start(self._data, starts)
-        with np.errstate(all="ignore"):
-            batch.accelerate(self._effort.final)
-            batch = batch.chosen(self._best(batch, self._effort.kept))
-        self._store(k, batch)
+        batch = Batch.start(self._data, starts, self._crew)
+        self._take(batch, 0, self._effort.final, REST)
+        best = batch.chosen(self.best(batch, self._effort.kept))
+        for model in starts:  # some were on their way to where they do not count
+            del self.found[model, k]
+        for model, span in best.spans():
+            self.found[model, k] = Found(best.moments[span], best.covariances[span], best.log_likelihoods[span])
 
-    def _from(self, model: str, k: int, neighbours: Callable[[Moments], Moments]) -> list[Moments]:
+    def _from(self, model: str, k: int, move: str, neighbours: Callable[[Moments], Moments]) -> list[Moments]:
+        """Return starts of what a model found and no starts were made of yet."""
         found = self.found.get((model, k))
-        return [] if found is None else [neighbours(found.moments[:1])]
+        if found is None:
+            return []
+        count = self._effort.split
+        if move == "exchange":
+            count = max(1, self._effort.exchanged // (k * (k - 1) ** 2 // 2))
+        some = found.untried(move, count)
+        return [neighbours(some)] if len(some) else []
 
-    def _exchange(self, k: int) -> None:
-        """Start every model where the others ended."""
+    def _share(self, k: int) -> None:
+        """Start every model where the others ended, until nothing changes."""
         if k == 1:
             return
-        best = {
-            model: self.found[model, k].moments[: self._effort.handed]
-            for model in self._models
-            if (model, k) in self.found
-        }
-        others = {model: [moments for other, moments in best.items() if other != model] for model in self._models}
-        self._climb(k, others)
+        for _ in range(SHARED):
+            fresh = {}
+            for model in self._models:
+                if (found := self.found.get((model, k))) is not None:
+                    some = found.untried("share", self._effort.handed)
+                    if len(some):
+                        fresh[model] = some
+            if not self._climb(
+                k, {model: [some for other, some in fresh.items() if other != model] for model in self._models}
+            ):
+                return
 
-    def _climb(self, k: int, starts: dict[str, list[Moments]]) -> None:
-        """Run EM from starts, dropping what lags, and keep the best."""
+    def _climb(self, k: int, starts: dict[str, list[Moments]]) -> bool:
+        """Run EM from starts, dropping what lags, and keep the best; return whether any is new."""
         some = {model: Moments.joined(parts) for model, parts in starts.items() if parts}
         if not some:
-            return
+            return False
         effort = self._effort
-        batch = Batch.start(self._data, some)
-        with np.errstate(all="ignore"):
-            batch.iterate(effort.screen)
-            for survivors, rounds in effort.stages:
-                batch = batch.chosen(self._best(batch, survivors))
-                if not len(batch.moments):
-                    return
-                batch.accelerate(rounds)
-            batch = batch.chosen(self._best(batch, effort.kept))
-        self._store(k, batch)
+        batch = Batch.start(self._data, some, self._crew)
+        self._take(batch, effort.screen, 0)
+        for survivors, plain, rounds in effort.stages:
+            batch = batch.chosen(self.best(batch, survivors, effort.lenient))
+            if not len(batch):
+                return False
+            self._take(batch, plain, rounds, REST)
+        return self._store(k, batch.chosen(self.best(batch, effort.kept)))
 
-    def _best(self, batch: Batch, count: int) -> NDArray[np.intp]:
-        """Return the best runs of each model that count, each optimum once."""
+    def _take(self, batch: Batch, plain: int, rounds: int, tolerance: float = 0.0) -> None:
+        """Go on with runs, and count what that costs."""
+        _, k, d = batch.moments.means.shape
+        with np.errstate(all="ignore"):
+            steps = batch.climb(plain, rounds, tolerance)
+        self._spent += steps * k * len(self._data.weights) * (d * d + 3 * d + 20)
+
+    def best(self, batch: Batch, count: int, lenient: float = 1.0) -> NDArray[np.intp]:
+        """Return the best runs of each model that count, or keep a share of the bounds, each optimum once."""
         d = batch.covariances.shape[-1]
-        least = [self._guard.rows_wanted(model, d) / self._n_rows for model, _, _ in batch.groups]
-        wanted = np.repeat(least, [count for _, count, _ in batch.groups])
-        admitted = self._guard.admits(batch.moments.shares, batch.covariances, wanted, self._whitener)
+        least = [self._guard.rows_wanted(model, d) / self._n_rows for model, _ in batch.groups]
+        wanted = np.repeat(least, [count for _, count in batch.groups])
+        admitted = self._guard.admits(
+            batch.moments.shares, batch.covariances / lenient, wanted * lenient, self._whitener
+        )
         values = np.where(admitted, batch.log_likelihoods, -np.inf)
         return np.concatenate([span.start + _distinct(values[span])[:count] for _, span in batch.spans()])
 
-    def _store(self, k: int, batch: Batch) -> None:
-        """Add what was found to what was known."""
+    def _store(self, k: int, batch: Batch) -> bool:
+        """Add what was found to what was known; return whether any is new."""
+        new = False
         for model, span in batch.spans():
-            new = Found(batch.moments[span], batch.covariances[span], batch.log_likelihoods[span])
+            found = Found(batch.moments[span], batch.covariances[span], batch.log_likelihoods[span])
             old = self.found.get((model, k))
-            if old is not None:
-                new = Found(
-                    Moments.joined([new.moments, old.moments]),
-                    np.concatenate([new.covariances, old.covariances]),
-                    np.concatenate([new.log_likelihoods, old.log_likelihoods]),
-                )
-            order = _distinct(new.log_likelihoods)[: self._effort.kept]
-            if len(order):
-                self.found[model, k] = Found(new.moments[order], new.covariances[order], new.log_likelihoods[order])
+            both = found.joined(found, self._effort.kept) if old is None else old.joined(found, self._effort.kept)
+            new |= old is None or not np.array_equal(both.log_likelihoods, old.log_likelihoods)
+            if len(both.log_likelihoods):
+                self.found[model, k] = both
+        return new
 
 
 def _distinct(values: Floats) -> NDArray[np.intp]:
     """Return the order of values from the best, without those that are −inf or as good as equal to a better one."""
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > -np.inf]
-    steps = np.diff(values[order], prepend=np.inf)
-    return np.asarray(order[steps < -SAME])
-
-
-def exchanged(found: Moments) -> Moments:
-    """Return mixtures of as many components: two merged, and one split."""
-    return splits(merges(found))
+    ordered, new = values[order], np.ones(len(order), dtype=np.bool_)
+    new[1:] = ordered[:-1] - ordered[1:] > SAME
+    return np.asarray(order[new])
 
 
 SAME = 1e-5
 """Mean log-likelihoods that differ by less are taken for one optimum."""
+
+REST = 1e-9
+"""Gain of an iteration, a mean, at which a run rests."""
+
+SHARED = 3
+"""Times that models start where the others ended, in a row."""

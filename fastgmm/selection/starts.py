@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +23,7 @@ def seeded(data: Monomials, n_components: int, count: int, rng: np.random.Random
     labels = np.empty((count, len(data.rows)), dtype=np.intp)
     for number in range(count):
         rows = metrics[number % len(metrics)]
-        centres = rows[np.resize(plus_plus(rows, data.weights, n_components, rng), n_components)]
+        centres = rows[np.resize(plus_plus(rows, data.row_weights, n_components, rng), n_components)]
         labels[number] = ((rows[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     return data.labelled(labels, n_components)
 
@@ -58,22 +56,29 @@ def splits(found: Moments) -> Moments:
 
 
 def merges(found: Moments) -> Moments:
-    """Return every mixture with each pair of its components made one: (R K (K − 1) / 2) of K − 1."""
+    """Return every mixture with each pair of its components made one: (R K (K − 1) / 2) of K − 1, pair by pair."""
     k = found.shares.shape[1]
-    parts = []
-    for i, j in combinations(range(k), 2):
-        rest = [m for m in range(k) if m not in (i, j)]
-        share = found.shares[:, i] + found.shares[:, j]
-        part = (found.shares[:, i] / np.maximum(share, 1e-300))[:, None]
-        mean = part * found.means[:, i] + (1 - part) * found.means[:, j]
-        away = found.means[:, i] - found.means[:, j]
-        covariance = part[..., None] * found.covariances[:, i] + (1 - part[..., None]) * found.covariances[:, j]
-        covariance = covariance + (part * (1 - part))[..., None] * (away[:, :, None] * away[:, None, :])
-        parts.append(
-            Moments(
-                np.concatenate([found.shares[:, rest], share[:, None]], axis=1),
-                np.concatenate([found.means[:, rest], mean[:, None]], axis=1),
-                np.concatenate([found.covariances[:, rest], covariance[:, None]], axis=1),
-            )
-        )
-    return Moments.joined(parts)
+    first, second = np.triu_indices(k, 1)
+    rest = np.array([[m for m in range(k) if m not in pair] for pair in zip(first, second, strict=True)], dtype=int)
+    one, other = found.shares[:, first], found.shares[:, second]
+    share = one + other
+    part = (one / np.maximum(share, 1e-300))[..., None]
+    mean = part * found.means[:, first] + (1 - part) * found.means[:, second]
+    away = found.means[:, first] - found.means[:, second]
+    part = part[..., None]
+    covariance = part * found.covariances[:, first] + (1 - part) * found.covariances[:, second]
+    covariance += part * (1 - part) * (away[..., :, None] * away[..., None, :])
+
+    def with_rest(values: Floats, merged: Floats) -> Floats:
+        """Put what is left of every mixture and what was merged together, (R, pairs, …), and lay pairs first."""
+        both = np.concatenate([values[:, rest.reshape(len(first), k - 2)], merged[:, :, None]], axis=2)
+        return np.ascontiguousarray(both.swapaxes(0, 1)).reshape(-1, *both.shape[2:])
+
+    return Moments(
+        with_rest(found.shares, share), with_rest(found.means, mean), with_rest(found.covariances, covariance)
+    )
+
+
+def exchanged(found: Moments) -> Moments:
+    """Return mixtures of as many components: two merged, and one split."""
+    return splits(merges(found))

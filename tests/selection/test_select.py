@@ -11,7 +11,7 @@ import pytest
 
 import fastgmm
 from fastgmm.models import MODELS
-from fastgmm.selection.search import Guard
+from fastgmm.selection.guard import Guard
 
 X = fastgmm.datasets.load_faithful()
 KNOWN = json.loads((Path(__file__).parent / "faithful-bic.json").read_text())["bic"]
@@ -41,20 +41,14 @@ def test_no_candidate_is_worse_than_mclusts(found):
             assert found.criteria[i, j] <= -MCLUST[model][str(k)] + 0.002, (model, k)
 
 
-def test_what_is_known_is_no_worse_than_mclusts():
-    for model, row in MCLUST.items():
-        for k, value in row.items():
-            assert KNOWN[model][k] >= value - 0.002, (model, k)
-
-
 def test_most_of_fourteen_models_times_nine_numbers_reach_what_is_known():
     found = fastgmm.select(X, random_state=0)
     known = np.array([[-KNOWN[model][str(k)] for k in found.n_components] for model in found.models])
     mclust = np.array([[-MCLUST[model][str(k)] for k in found.n_components] for model in found.models])
     short = found.criteria - known
     assert not np.isnan(short).any()
-    assert (short <= 0.2).sum() >= 90
-    assert short.max() < 25
+    assert (short <= 0.2).sum() >= 115
+    assert short.max() < 8
     assert (found.criteria <= mclust + 1.0).all()
 
 
@@ -81,6 +75,20 @@ def test_criteria_are_those_of_the_mixtures(criterion):
 def test_equal_likelihoods_go_to_fewer_parameters():
     assert fastgmm.select(X, 1, ["VVV", "EEE"], random_state=0).best_model == "VVV"  # equal for one component
     assert fastgmm.select(X, 1, random_state=0).criteria.shape == (14, 1)
+
+
+def test_threads_change_no_bits():
+    one, two = (fastgmm.select(X, [2, 3, 4], ["VEV", "VVE"], random_state=1, n_threads=n).criteria for n in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_many_features_on_few_rows_end_in_gaps_not_in_errors():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((80, 13)) + np.repeat([[0.0], [3.0]], 40, axis=0)
+    found = fastgmm.select(rows, [1, 2], ["VEE", "EII", "VVV"], random_state=0)
+    assert np.isfinite(found.criteria[:2]).all()
+    assert np.isfinite(found.criteria[2, 0])
+    assert set(found.reasons) == {("VVV", 2)}  # 76 rows are wanted of a component
 
 
 def test_weights_are_repeated_rows():
