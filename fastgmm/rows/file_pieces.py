@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastgmm.errors import DataError
 from fastgmm.rows.arrow_tables import matrix, pyarrow
 from fastgmm.rows.base import Floats, Span
+from fastgmm.rows.columns import Columns
 from fastgmm.rows.limits import CHUNK_BYTES
 from fastgmm.rows.npy_files import NpyFile
 from fastgmm.rows.parquet_files import ParquetSource
@@ -59,7 +60,7 @@ class AbstractPiece(ABC):
                 yield np.asarray(rows, dtype=self.dtype)
 
     @abstractmethod
-    def _read(self) -> Iterator[Matrix]:
+    def _read(self) -> Iterator[Matrix | Columns]:
         """Read the rows as they are stored."""
 
     @contextmanager
@@ -83,7 +84,7 @@ class NpyPiece(AbstractPiece):
     """Of the array's first byte."""
     stored: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float64))
 
-    def _read(self) -> Iterator[Matrix]:
+    def _read(self) -> Iterator[Matrix | Columns]:
         at = self.offset + self.start * self.n_features * self.stored.itemsize
         source = NpyFile(self.state.path, at, (len(self), self.n_features), self.stored, "C")
         return (chunk.values for chunk in source.chunks())
@@ -96,7 +97,7 @@ class ParquetPiece(AbstractPiece):
     group: int = 0
     columns: tuple[str, ...] = ()
 
-    def _read(self) -> Iterator[Matrix]:
+    def _read(self) -> Iterator[Matrix | Columns]:
         size, first = max(1, CHUNK_BYTES // (8 * self.n_features)), 0
         with pyarrow().parquet.ParquetFile(self.state.path) as file:
             for batch in file.iter_batches(size, row_groups=[self.group], columns=[*self.columns], use_threads=False):
@@ -118,21 +119,21 @@ def pieces_of(source: AbstractSource, size: int) -> list[AbstractPiece]:
     """
     common: dict[str, Any] = {"n_features": source.n_features, "dtype": source.dtype}
     if isinstance(source, NpyFile):
-        if source._order != "C":
+        if source.order != "C":
             raise DataError(
                 f"{source.name}: is stored column by column, so that no worker can read rows of it alone. Save "
                 "np.ascontiguousarray(X) instead."
             )
         assert source.n_rows is not None
         rows = max(1, size // (8 * source.n_features))
-        where: dict[str, Any] = {"offset": source._offset, "stored": source._stored}
+        where: dict[str, Any] = {"offset": source.offset, "stored": source.stored}
         return [
             NpyPiece(source.state, start, min(start + rows, source.n_rows), **common, **where)
             for start in range(0, source.n_rows, rows)
         ]
     if isinstance(source, ParquetSource):
         found: list[AbstractPiece] = []
-        for state in source._states:
+        for state in source.states:
             with pyarrow().parquet.ParquetFile(state.path) as file:
                 lengths = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
             found += [
@@ -231,6 +232,6 @@ def weights_in(source: AbstractSource) -> Floats | None:
     if not source.weighted:
         return None
     assert isinstance(source, ParquetSource)
-    paths = [state.path for state in source._states]
-    alone = ParquetSource(paths, [source._weight or ""], None)
-    return np.concatenate([np.asarray(chunk.values[:, 0], dtype=np.float64) for chunk in alone.chunks()])
+    paths = [state.path for state in source.states]
+    alone = ParquetSource(paths, [source.weight or ""], None)
+    return np.concatenate([np.asarray(chunk.values, dtype=np.float64)[:, 0] for chunk in alone.chunks()])

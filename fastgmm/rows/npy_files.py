@@ -83,7 +83,7 @@ class NpyFile(AbstractSource):
 
     def __init__(self, path: str, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], order: str) -> None:
         self.name, self.paths = path, (path,)
-        self._offset, self._order, self._stored = offset, order, dtype
+        self.offset, self.order, self.stored = offset, order, dtype
         self.n_rows, self.n_features = shape
         self.dtype = real(dtype)
         self.state = FileState.of(path)
@@ -91,7 +91,7 @@ class NpyFile(AbstractSource):
 
     def holds(self, X: NDArray[Any]) -> bool:
         """Return whether the file still has the first and the last row of X, so that it is the one that was mapped."""
-        if self.state.size < self._offset + X.nbytes:
+        if self.state.size < self.offset + X.nbytes:
             return False
         with self.open() as file:
             ends = (0, len(X) - 1)
@@ -116,19 +116,19 @@ class NpyFile(AbstractSource):
     def _rows(self, file: IO[bytes], start: int, stop: int) -> NDArray[Any]:
         """Read rows start … stop−1 as they are stored."""
         assert self.n_rows is not None
-        item = self._stored.itemsize
-        if self._order == "C":
-            flat = np.empty((stop - start, self.n_features), dtype=self._stored)
+        item = self.stored.itemsize
+        if self.order == "C":
+            flat = np.empty((stop - start, self.n_features), dtype=self.stored)
             self.fill(file, flat, start * self._row_bytes, start)
             return flat
-        columns = np.empty((self.n_features, stop - start), dtype=self._stored)
+        columns = np.empty((self.n_features, stop - start), dtype=self.stored)
         for d in range(self.n_features):
             self.fill(file, columns[d], (d * self.n_rows + start) * item, start)
         return columns.T
 
     def read(self, file: IO[bytes], X: NDArray[Any], start: int) -> None:
         """Fill X with the rows from `start` on; any number of threads may at once."""
-        if self._stored == self.dtype and self._order == "C":
+        if self.stored == self.dtype and self.order == "C":
             self.fill(file, X, start * self._row_bytes, start)
             return
         for low, high in self._cuts(len(X)):
@@ -144,9 +144,9 @@ class NpyFile(AbstractSource):
         """Read bytes from `at` on, counted from the array's first; `DataError` where the file ends before."""
         view, done = memoryview(cast(Any, into.reshape(-1).view(np.uint8))), 0
         while done < len(view):
-            count = read_at(file, view[done:], self._offset + at + done)
+            count = read_at(file, view[done:], self.offset + at + done)
             if not count:
-                row += done // self._row_bytes if self._order == "C" else done // self._stored.itemsize
+                row += done // self._row_bytes if self.order == "C" else done // self.stored.itemsize
                 raise DataError(
                     f"{self.name}: the file ends in row {row} of {self.n_rows}: it was cut off while it was being "
                     "read; copy or save it again."
@@ -156,9 +156,9 @@ class NpyFile(AbstractSource):
     def pick(self, indices: NDArray[np.intp]) -> tuple[NDArray[Any], Floats] | None:
         """Read rows one by one, where they are few."""
         assert self.n_rows is not None
-        if self._order != "C" or len(indices) * SEEK_BYTES > self.n_rows * self._row_bytes:
+        if self.order != "C" or len(indices) * SEEK_BYTES > self.n_rows * self._row_bytes:
             return None
-        X = np.empty((len(indices), self.n_features), dtype=self._stored)
+        X = np.empty((len(indices), self.n_features), dtype=self.stored)
         with self.open() as file:
             for i, row in enumerate(indices.tolist()):
                 self.fill(file, X[i], row * self._row_bytes, row)

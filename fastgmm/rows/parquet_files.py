@@ -82,7 +82,7 @@ class ParquetSource(AbstractSource):
             raise DataError("no Parquet file was given; name one at least.")
         self.states, self.paths = [FileState.of(path) for path in files], tuple(files)
         self.name = files[0] if len(files) == 1 else f"{files[0]} … {files[-1]}"
-        self._weight, self.weighted = weight, weight is not None
+        self.weight, self.weighted = weight, weight is not None
         self.n_rows = 0
         for number, path in enumerate(files):
             with _open(path) as file:
@@ -96,7 +96,7 @@ class ParquetSource(AbstractSource):
     def _check(self, schema: Any, path: str, first: str, every: bool) -> None:
         """Refuse a file that disagrees with the first."""
         assert self.columns is not None
-        wanted = [*self.columns, *([] if self._weight is None else [self._weight])]
+        wanted = [*self.columns, *([] if self.weight is None else [self.weight])]
         missing = [name for name in wanted if name not in schema.names]
         more = [name for name in schema.names if name not in wanted] if every else []
         if missing or more:
@@ -105,7 +105,7 @@ class ParquetSource(AbstractSource):
                 f"{path}: {verb} column {name!r}, unlike {first}. Every part must have the same columns, or choose "
                 "some by columns=[…]."
             )
-        dtype = dtype_of(schema, self.columns, self._weight, path)
+        dtype = dtype_of(schema, self.columns, self.weight, path)
         if dtype != self.dtype:
             raise DataError(f"{path}: columns of {dtype}, those of {first} are {self.dtype}. Give all parts one dtype.")
 
@@ -116,9 +116,9 @@ class ParquetSource(AbstractSource):
             first = 0
             state.check()
             try:
-                for batch in _batches(state.path, rows, self.columns or (), self._weight):
+                for batch in _batches(state.path, rows, self.columns or (), self.weight):
                     yield Chunk(
-                        *matrix(batch, self.columns or (), self._weight, state.path, first), state.path, first
+                        *matrix(batch, self.columns or (), self.weight, state.path, first), state.path, first
                     )  # fmt: skip
                     first += batch.num_rows
             except (OSError, pyarrow().ArrowException) as error:
