@@ -15,7 +15,6 @@ from fastgmm.frame import Frame
 from fastgmm.parameter_checks import check_array
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows, Trust
-from fastgmm.statistics import MOMENTS
 from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
@@ -123,6 +122,6 @@ def _moments(rows: AbstractRows, team: Team) -> tuple[Floats, Floats]:
     mean = (rows.frame.rows(rows.low) + rows.frame.rows(rows.high)) / 2
     for _ in range(2):
         one = Parameters(np.ones(1), mean[None], np.eye(rows.n_features)[None])
-        statistics = rows.expectation(one, team, moments=MOMENTS[one.form], trust=Trust(narrow=False))
+        statistics = rows.expectation(one, team, moments=one.form, trust=Trust(narrow=False))
         mean = mean + statistics.sum_x[0] / statistics.sum_w[0]
     return mean, statistics.scatters[0]

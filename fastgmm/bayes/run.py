@@ -19,7 +19,6 @@ from fastgmm.em.convergence import Status, converged
 from fastgmm.em.history import History
 from fastgmm.em.run import Interrupted, RunResult
 from fastgmm.rows.base import AbstractRows, Trust
-from fastgmm.statistics import MOMENTS
 from fastgmm.threads import Team
 
 
@@ -85,7 +84,7 @@ def run(
     posterior, history, status, swept = start, History(), Status.MAX_ITER, rows.swept - passed
     # The bound is a total whose change is compared with `tol`, and the entropy in it is a difference of such totals:
     # float32 lanes would hide the change from 1e5 rows on.
-    moments, trust = MOMENTS[posterior.expected.form], Trust(narrow=False)
+    moments, trust = posterior.expected.form, Trust(narrow=False)
     try:
         while len(history) < settings.max_iter:
             statistics = rows.expectation(posterior.expected, team, moments=moments, trust=trust)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.diagonal_task import DiagonalTask, PooledTask, pooled
+from fastgmm.diagonal_task import DiagonalTask, PooledTask, SphericalTask, pooled
 from fastgmm.errors import DataError
 from fastgmm.expectation_task import SKIP_BELOW, AbstractExpectation, ExpectationTask
 from fastgmm.frame import Frame
@@ -127,8 +127,12 @@ class AbstractRows(ABC):
     ) -> AbstractExpectation:
         """Return the cheapest task whose sums tell the second moments asked for."""
         mixture = self.packed(parameters, frame, narrow=trust.narrow)
-        if moments == "diag" and parameters.form in ("diag", "spherical"):
-            return DiagonalTask(PackedDiagonal(mixture.frame, parameters, mixture.real), **options)
+        if moments in ("diag", "spherical") and parameters.form in ("diag", "spherical"):
+            diagonal = PackedDiagonal(mixture.frame, parameters, mixture.real)
+            told = options.get("given") is not None or options.get("labels") is not None
+            if moments == "diag" or parameters.form == "diag" or told:
+                return DiagonalTask(diagonal, **options)
+            return SphericalTask(diagonal, **options)
         if moments == "tied" and trust.pooled and turnable(parameters):
             return PooledTask(PackedDiagonal(mixture.frame, parameters), **options)
         return ExpectationTask(mixture, **options)
