@@ -170,14 +170,15 @@ def _of_state(state: RunState) -> Arrays:
 
 
 def _to_state(arrays: Arrays, form: str, repairs: Any) -> RunState:
-    told, reseeds = repairs
+    told, reseeds, *more = repairs
+    removed = more[0] if more else ()
     return RunState(
         _to_parameters(arrays, "state", form),
         float(arrays["state.previous"]),
         _to_collapses(arrays["state.degenerate"]),
         int(arrays["state.passed"]),
         _to_history(arrays, "state"),
-        (tuple(told), tuple((k, n) for k, n in reseeds)),
+        (tuple(told), tuple((k, n) for k, n in reseeds), tuple(tuple(place) for place in removed)),
         {name.removeprefix("passes."): array for name, array in arrays.items() if name.startswith("passes.")},
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.acceleration import acceleration
-from fastgmm.em.degeneracy import Degeneracy, Repairs, collapsed, spread
+from fastgmm.em.degeneracy import Degeneracy, Repairs, RepairState, collapsed, spread
 from fastgmm.em.history import History
 from fastgmm.em.passes import AbstractPasses, passes
-from fastgmm.em.state import NO_REPAIRS, RepairState, RunState
+from fastgmm.em.state import NO_REPAIRS, RunState
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
