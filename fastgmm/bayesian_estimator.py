@@ -35,7 +35,6 @@ from fastgmm.mixture import Mixture
 from fastgmm.parameter_checks import check_choice, random_state
 from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
-from fastgmm.statistics import MOMENTS
 from fastgmm.threads import Team, team
 from fastgmm.validation import check_range, check_varies
 
@@ -283,9 +282,7 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
         """Return the starts in order; each draws from the same stream when it is called."""
 
         def make() -> Start:
-            statistics = start(
-                rows, self.n_components, self.init_params, rng, workers, moments=MOMENTS[self.covariance_type]
-            )
+            statistics = start(rows, self.n_components, self.init_params, rng, workers, moments=self.covariance_type)
             return start_at(update(statistics, settings.prior, settings.ridge))
 
         return [make] * self.n_init

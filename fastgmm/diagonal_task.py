@@ -1,9 +1,10 @@
-"""The verb *expectation* for diagonal covariances, and for one that all components share."""
+"""The verb *expectation* for diagonal and spherical covariances, and for one that all components share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,16 @@ class DiagonalTask(AbstractExpectation):
         return 1 + (1 if self.mixture.turned else 2) * self._length
 
     @property
+    def _kind(self) -> str:
+        """The kernel's."""
+        return self.mixture.form
+
+    @property
+    def _scales(self) -> NDArray[Any]:
+        """What differences are multiplied by, flat."""
+        return self.mixture.score_arrays[-1]
+
+    @property
     def node_length(self) -> int:
         """A header and a record for each component."""
         from fastgmm.kernels.layout import HEADER
@@ -50,7 +61,7 @@ class DiagonalTask(AbstractExpectation):
         """Return `kernels.diagonal` for these rows."""
         from fastgmm.kernels.variants import diagonal_kernel
 
-        return diagonal_kernel(self.mixture.turned, dtype, self.mixture.real, mode)
+        return diagonal_kernel(self._kind, dtype, self.mixture.real, mode)
 
     def call(
         self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
@@ -58,12 +69,12 @@ class DiagonalTask(AbstractExpectation):
         """Run the kernel on a span."""
         from fastgmm.kernels.layout import diagonal_strip_rows
 
-        centre, scale, panels, means, log_constants, scales = self.mixture.score_arrays
+        centre, scale, panels, means, log_constants, _ = self.mixture.score_arrays
         first_block, *stacks = nodes
         kernel(
-            len(stacks[0]), X, weights, *self.given_span(start, start + len(X)), centre, scale, panels, means, scales,
-            log_constants, pair_share(self.skip_below, self.n_components), self._length, self._record, self.block,
-            diagonal_strip_rows(self.n_features, self.n_components), first_block, *stacks,
+            len(stacks[0]), X, weights, *self.given_span(start, start + len(X)), centre, scale, panels, means,
+            self._scales, log_constants, pair_share(self.skip_below, self.n_components), self._length, self._record,
+            self.block, diagonal_strip_rows(self.n_features, self.n_components), first_block, *stacks,
         )  # fmt: skip
 
     def statistics(self, sums: Floats, weight: float) -> SufficientStatistics:
@@ -85,6 +96,44 @@ class DiagonalTask(AbstractExpectation):
             log_likelihood=float(sums[0]) + weight * self.offset,
             weight=weight,
             form="diag",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SphericalTask(DiagonalTask):
+    """Traces of second moments, of spherical components: from distances, which densities are made of. Of no labels."""
+
+    @property
+    def _record(self) -> int:
+        return 2 + self._length
+
+    @property
+    def _kind(self) -> str:
+        return "spherical"
+
+    @property
+    def _scales(self) -> NDArray[Any]:
+        return self._precisions
+
+    @cached_property
+    def _precisions(self) -> NDArray[Any]:
+        """What squared distances are multiplied by, (K,)."""
+        return (self.mixture.parameters.inverse_factors**2).astype(self.mixture.real)
+
+    def statistics(self, sums: Floats, weight: float) -> SufficientStatistics:
+        """Unpack the sums of a sweep, in the frame's coordinates."""
+        from fastgmm.kernels.layout import HEADER
+
+        d = self.n_features
+        records = sums[HEADER:].reshape(self.n_components, self._record)
+        return SufficientStatistics(
+            origins=self.mixture.origins,
+            sum_w=records[:, 0].copy(),
+            sum_x=records[:, 1 : 1 + d].copy(),
+            sum_xx=records[:, -1] / self._precisions / d,
+            log_likelihood=float(sums[0]) + weight * self.offset,
+            weight=weight,
+            form="spherical",
         )
 
 

@@ -13,7 +13,7 @@ from fastgmm.coordinates import from_vector, lower, to_vector
 from fastgmm.errors import missing_extra
 from fastgmm.frame import Frame
 from fastgmm.parameters import Parameters
-from fastgmm.statistics import MOMENTS, SufficientStatistics
+from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import team
 
 Floats = NDArray[np.float64]
@@ -82,7 +82,7 @@ def gradient(
     rows = as_rows(X, sample_weight, n_features=parameters.n_features)
     frame = Frame.of(parameters)
     inside = frame.enter(parameters)
-    statistics = rows.expectation(inside, team(n_threads), moments=MOMENTS[parameters.form], frame=frame)
+    statistics = rows.expectation(inside, team(n_threads), moments=parameters.form, frame=frame)
     outside = frame.leave_statistics(statistics.recentre(inside.means), parameters.means)
     return gradient_of(outside, parameters)
 
@@ -95,7 +95,7 @@ def gradient_of(statistics: SufficientStatistics, parameters: Parameters) -> Gra
     StatisticsError
         If the statistics lack second moments that the parameters' form needs.
     """
-    statistics = statistics.recentre(parameters.means).reduced(MOMENTS[parameters.form])
+    statistics = statistics.recentre(parameters.means).reduced(parameters.form)
     counts, sums, total = statistics.sum_w, statistics.sum_x, statistics.sum_w.sum()
     by_weights = counts - total * (parameters.weights / parameters.weights.sum())
     whiteners = parameters.whiteners
@@ -110,7 +110,7 @@ def _by_factors(sum_xx: Floats, counts: Floats, parameters: Parameters) -> Float
     form, d = parameters.form, parameters.n_features
     inverse = parameters.inverse_factors
     if form == "spherical":
-        return sum_xx.sum(axis=1) * inverse**2 - d * counts
+        return d * (sum_xx * inverse**2 - counts)
     if form == "diag":
         return (sum_xx * inverse**2 - counts[:, None]).ravel()
     heavy = counts.sum() if form == "tied" else counts[:, None, None]
@@ -194,7 +194,7 @@ def finish(
     def descent(vector: Floats) -> tuple[float, Floats]:
         try:
             mixture = from_vector(vector, k, d, form)
-            statistics = rows.expectation(mixture, workers, moments=MOMENTS[form], frame=frame)
+            statistics = rows.expectation(mixture, workers, moments=form, frame=frame)
             value, slopes = gradient_of(statistics, mixture)
         except (np.linalg.LinAlgError, ValueError, FloatingPointError):
             return np.inf, np.zeros_like(vector)  # a covariance that has left the numbers: the line search steps back

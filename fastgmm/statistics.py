@@ -31,11 +31,15 @@ def _tied_squares(sum_w: Floats, sum_x: Floats, shift: Floats) -> Floats:
     return half + half.T
 
 
-SQUARES = {"full": _full_squares, "diag": _diag_squares, "tied": _tied_squares}
+def _spherical_squares(sum_w: Floats, sum_x: Floats, shift: Floats) -> Floats:
+    return np.asarray(_diag_squares(sum_w, sum_x, shift).mean(axis=1))
+
+
+SQUARES = {"full": _full_squares, "diag": _diag_squares, "tied": _tied_squares, "spherical": _spherical_squares}
 """What a shift δ of z adds to the second moments, by their form: Σγ (zδᵀ + δzᵀ + δδᵀ)."""
 
-MOMENTS = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "diag"}
-"""The form of second moments that covariances of a form are made of."""
+TELLS = {"full": ("tied", "diag", "spherical"), "diag": ("spherical",)}
+"""Forms that can be made of those that say more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +56,14 @@ class SufficientStatistics:
         Σ_i γ_ik.
     sum_x : array of shape (K, D)
         Σ_i γ_ik z_ik.
-    sum_xx : array of shape (K, D, D), (K, D) or (D, D)
-        Σ_i γ_ik z_ik z_ikᵀ; its diagonals only where `form` is "diag", its sum over components where it is "tied".
+    sum_xx : array of shape (K, D, D), (K, D), (D, D) or (K,)
+        Σ_i γ_ik z_ik z_ikᵀ; its diagonals only where `form` is "diag", their means where it is "spherical", its sum
+        over components where it is "tied".
     log_likelihood : float
         Σ_i log p(x_i) under the parameters of the pass.
     weight : float
         Σ_i of the rows' weights: their number, if they have none.
-    form : {"full", "diag", "tied"}, default="full"
+    form : {"full", "diag", "tied", "spherical"}, default="full"
         Which second moments there are.
 
     Examples
@@ -169,7 +174,9 @@ class SufficientStatistics:
         return self.sum_xx + SQUARES[self.form](self.sum_w, self.sum_x, -self.sum_x / counts[:, None])
 
     def reduced(self, form: str) -> SufficientStatistics:
-        """Return the statistics with second moments of a form that says no more: "full" says all, the others less.
+        """Return the statistics with second moments of a form that says no more.
+
+        "full" says all, "diag" what "spherical" does.
 
         Raises
         ------
@@ -178,10 +185,12 @@ class SufficientStatistics:
         """
         if form == self.form:
             return self
-        if self.form != "full" or form not in SQUARES:
+        if form not in TELLS.get(self.form, ()):
             raise StatisticsError(f"statistics with {self.form} second moments do not tell {form} ones.")
-        squares = np.einsum("kdd->kd", self.sum_xx) if form == "diag" else self.sum_xx.sum(axis=0)
-        return replace(self, sum_xx=squares, form=form)
+        if form == "tied":
+            return replace(self, sum_xx=self.sum_xx.sum(axis=0), form=form)
+        squares = np.einsum("kdd->kd", self.sum_xx) if self.form == "full" else self.sum_xx
+        return replace(self, sum_xx=squares if form == "diag" else squares.mean(axis=1), form=form)
 
     def to_bytes(self) -> bytes:
         """Return a data-only serialisation: the same bits come back from `from_bytes`."""

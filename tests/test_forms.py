@@ -70,9 +70,10 @@ def test_a_form_that_is_unknown_or_of_another_shape_is_refused() -> None:
 def statistics(form: str, origins: np.ndarray, X: np.ndarray, shares: np.ndarray) -> SufficientStatistics:
     z = X[:, None, :] - origins
     full = np.einsum("nk,nkd,nke->kde", shares, z, z)
-    squares = {"full": full, "diag": np.einsum("kdd->kd", full), "tied": full.sum(axis=0)}[form]
+    squares = {"full": full, "diag": np.einsum("kdd->kd", full), "tied": full.sum(axis=0)}
+    squares["spherical"] = squares["diag"].mean(axis=1)
     sum_x = np.einsum("nk,nkd->kd", shares, z)
-    return SufficientStatistics(origins, shares.sum(axis=0), sum_x, squares, -3.0, float(len(X)), form)
+    return SufficientStatistics(origins, shares.sum(axis=0), sum_x, squares[form], -3.0, float(len(X)), form)
 
 
 @pytest.mark.parametrize("form", SQUARES)
@@ -101,12 +102,15 @@ def test_statistics_of_two_forms_do_not_add() -> None:
 
 
 @pytest.mark.parametrize("form", SQUARES)
-def test_full_statistics_reduce_to_each_form_and_no_other(form: str) -> None:
+def test_statistics_reduce_to_what_they_tell_and_nothing_else(form: str) -> None:
     rng = np.random.default_rng(3)
     X, origins, shares = rng.normal(size=(9, D)), rng.normal(size=(K, D)), rng.dirichlet(np.ones(K), size=9)
     some = statistics(form, origins, X, shares)
-    np.testing.assert_allclose(statistics("full", origins, X, shares).reduced(form).sum_xx, some.sum_xx, rtol=1e-13)
-    for other in set(SQUARES) - {form, "full" if form != "full" else ""}:
-        if form != "full":
+    for other in SQUARES:
+        if other == form or form == "full" or (form, other) == ("diag", "spherical"):
+            expected = statistics(other, origins, X, shares)
+            np.testing.assert_allclose(some.reduced(other).sum_xx, expected.sum_xx, rtol=1e-13, atol=1e-13)
+            assert some.reduced(other).form == other
+        else:
             with pytest.raises(StatisticsError, match="do not tell"):
                 some.reduced(other)

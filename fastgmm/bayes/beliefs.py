@@ -13,9 +13,7 @@ from fastgmm.errors import DataError
 from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
 from fastgmm.parameter_checks import check_array
-from fastgmm.parameters import Parameters
-from fastgmm.rows.base import AbstractRows, Trust
-from fastgmm.statistics import MOMENTS
+from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
@@ -119,10 +117,6 @@ def _covariance(value: Any, form: str, n_features: int) -> Floats:
 
 
 def _moments(rows: AbstractRows, team: Team) -> tuple[Floats, Floats]:
-    """Return the rows' mean (D,) and scatter (D, D) in their frame, by a pass and one more about the mean."""
-    mean = (rows.frame.rows(rows.low) + rows.frame.rows(rows.high)) / 2
-    for _ in range(2):
-        one = Parameters(np.ones(1), mean[None], np.eye(rows.n_features)[None])
-        statistics = rows.expectation(one, team, moments=MOMENTS[one.form], trust=Trust(narrow=False))
-        mean = mean + statistics.sum_x[0] / statistics.sum_w[0]
-    return mean, statistics.scatters[0]
+    """Return the rows' mean (D,) and scatter (D, D) in their frame."""
+    whole = rows.whole(rows.frame, team)
+    return whole.origins[0] + whole.sum_x[0] / whole.sum_w[0], whole.scatters[0]

@@ -18,7 +18,6 @@ from fastgmm.em.run import AbstractSettings, Start
 from fastgmm.em.state import Arrays, RunState
 from fastgmm.em.walk import AbstractWalk
 from fastgmm.rows.base import AbstractRows, Trust
-from fastgmm.statistics import MOMENTS
 from fastgmm.threads import Team
 
 
@@ -71,8 +70,7 @@ class PosteriorWalk(AbstractWalk):
     def step(self, iteration: int) -> bool:
         """Take a pass and an update."""
         settings, before = self._settings, self._posterior.expected
-        moments = MOMENTS[before.form]
-        statistics = self._rows.expectation(before, self._team, moments=moments, trust=self._trust)
+        statistics = self._rows.expectation(before, self._team, moments=before.form, trust=self._trust)
         updated = update(statistics, settings.prior, settings.ridge)
         updated.expected.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
         self.bound = lower_bound(statistics, before, updated, self._rows.frame.log_volume)

@@ -16,16 +16,13 @@ from fastgmm.statistics import SufficientStatistics
 
 Floats = NDArray[np.float64]
 
-MOMENTS = {"full": "full", "tied": "tied", "diag": "diag", "spherical": "diag"}
-"""Forms of covariances → forms of the second moments that they are made of."""
-
 
 @dataclass(frozen=True, eq=False)
 class Spread:
     """What the scale matrices of the Wishart posteriors are made of."""
 
     scatters: Floats
-    """W_k about each component's own mean, in the form of MOMENTS."""
+    """W_k about each component's own mean, in the form of the covariances."""
     counts: Floats
     """n_k, (K,)."""
     ridge: Floats
@@ -58,7 +55,9 @@ def _diag(spread: Spread) -> Floats:
 
 def _spherical(spread: Spread) -> Floats:
     """Return the mean over features of what `_diag` returns."""
-    return np.asarray(_diag(spread).mean(axis=1))
+    return np.asarray(
+        spread.scatters + spread.counts * spread.ridge.mean() + spread.pull * (spread.away**2).mean(axis=1)
+    )
 
 
 SCALES: dict[str, Callable[[Spread], Floats]] = {
@@ -84,7 +83,7 @@ def update(statistics: SufficientStatistics, prior: Prior, ridge: Floats) -> Pos
     ridge : array of shape (D,)
         Added to each variance, as `reg_covar` of scikit-learn: n_k times to the scale matrices.
     """
-    statistics = statistics.reduced(MOMENTS[prior.form])
+    statistics = statistics.reduced(prior.form)
     counts = statistics.sum_w + EMPTY * min(1.0, statistics.weight)
     means = statistics.origins + statistics.sum_x / counts[:, None]
     mean_precision = prior.mean_precision + counts

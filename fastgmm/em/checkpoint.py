@@ -201,14 +201,15 @@ def _of_state(state: RunState, where: str) -> Arrays:
 
 
 def _to_state(arrays: Arrays, number: int, form: str, repairs: Any) -> RunState:
-    where, (told, reseeds) = f"run{number}", repairs
+    where, (told, reseeds, *more) = f"run{number}", repairs
+    removed = more[0] if more else ()
     return RunState(
         parameters_of(arrays, where, form),
         float(arrays[f"{where}.previous"]),
         _to_collapses(arrays[f"{where}.degenerate"]),
         int(arrays[f"{where}.passed"]),
         _to_history(arrays, where),
-        (tuple(told), tuple((k, n) for k, n in reseeds)),
+        (tuple(told), tuple((k, n) for k, n in reseeds), tuple(tuple(place) for place in removed)),
         _under(arrays, f"{where}.passes."),
         _under(arrays, f"{where}.more."),
     )

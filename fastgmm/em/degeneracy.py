@@ -24,6 +24,9 @@ Booleans = NDArray[np.bool_]
 Maximise = Callable[[SufficientStatistics, Floats | float, bool], Parameters]
 """(statistics, ridge to add (D,), whether the last parameters still have the same components) → parameters."""
 
+RepairState = tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[tuple[float, ...], ...]]
+"""What a repair depends on: the components told of, how often each was started again, where some were removed."""
+
 TINY = float(np.finfo(np.float64).tiny)
 
 POLICIES = ("raise", "regularise", "reseed", "remove")
@@ -39,6 +42,9 @@ EMPTY = 2.0**-49
 
 SMALLEST_RIDGE, LARGEST_RIDGE = 1e-10, 1e-2
 """Ridges that are tried in turn, each ten times the last, in variances of all rows."""
+
+NEAR = 2.0**-10
+"""Distance, in deviations of all rows, up to which a component collapses at the same place as one before."""
 
 MOST_RESEEDS = 5
 """How often one component may be started again: where it always collapses, there are too many."""
@@ -86,13 +92,15 @@ def collapsed(parameters: Parameters, variances: Floats) -> Booleans:
 class Repairs:
     """One run's policy and what it has done: "regularise", "reseed" or "remove".
 
-    `before` is what the run's start has told: that a component is regularised is told once.
+    `before` is what the run's start has told: that a component is regularised is told once. Where a component was
+    removed its rows may draw in the next one, if one row repeats often, and the next: such a one is regularised.
     """
 
     def __init__(self, policy: str, model: str, before: tuple[Degeneracy, ...] = ()) -> None:
         self._policy, self._model = policy, model
         self._told = {collapse.component for collapse in before if collapse.action == "regularised"}
         self._reseeds: dict[int, int] = {}
+        self._removed: list[tuple[float, ...]] = []
         self._found: list[Degeneracy] = []
 
     def maximise(self, statistics: SufficientStatistics, step: Maximise, iteration: int) -> tuple[Parameters, bool]:
@@ -107,41 +115,83 @@ class Repairs:
         variances = spread(statistics)
         if self._policy == "regularise":
             return self._regularised(statistics, step, variances, iteration), False
-        parameters, kept = self._surviving(statistics, step, variances)
+        again = self._drawn_in(statistics, variances)
+        parameters: Parameters | None
+        try:
+            parameters, kept = self._surviving(statistics, step, variances)
+        except DegenerateComponentError:
+            if not again.any():
+                raise
+            parameters, kept = None, []
         lost = [k for k in range(statistics.n_components) if k not in kept]
+        if self._policy == "remove" and again[lost].any():
+            return self._with_ridge(statistics, step, variances, iteration, [k for k in lost if not again[k]])
+        assert parameters is not None
         if not lost:
             return parameters, False
-        self._found = [Degeneracy(iteration, k, "removed" if self._policy == "remove" else "reseeded") for k in lost]
         if self._policy == "reseed":
-            parameters = self._reseeded(parameters, kept, lost, variances)
+            self._found = [Degeneracy(iteration, k, "reseeded") for k in lost]
+            return self._reseeded(parameters, kept, lost, variances), True
+        self._remove(statistics, lost, iteration)
         return parameters, True
 
-    def state(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        """Return what the next step depends on: the components told of, and how often each was started again."""
-        return tuple(sorted(self._told)), tuple(sorted(self._reseeds.items()))
+    def state(self) -> RepairState:
+        """Return what the next step depends on."""
+        return tuple(sorted(self._told)), tuple(sorted(self._reseeds.items())), tuple(self._removed)
 
-    def restore(self, state: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> None:
+    def restore(self, state: RepairState) -> None:
         """Go on from what `state` returned."""
-        self._told, self._reseeds = set(state[0]), dict(state[1])
+        self._told, self._reseeds, self._removed = set(state[0]), dict(state[1]), list(state[2])
 
     @property
     def found(self) -> tuple[Degeneracy, ...]:
         """What the last step did."""
         return tuple(self._found)
 
+    def _drawn_in(self, statistics: SufficientStatistics, variances: Floats) -> Booleans:
+        """Return which components (K,) have their mean where one was removed."""
+        if not self._removed:
+            return np.zeros(statistics.n_components, dtype=bool)
+        deviations = np.sqrt(np.where(variances > 0, variances, 1.0))
+        away = np.abs(_means(statistics)[:, None] - np.array(self._removed)) / deviations
+        return np.asarray((away.max(axis=2) <= NEAR).any(axis=1))
+
+    def _remove(self, statistics: SufficientStatistics, lost: list[int], iteration: int) -> None:
+        """Note that components are removed, and where those with rows were."""
+        self._found = [Degeneracy(iteration, k, "removed") for k in lost]
+        means, least = _means(statistics), EMPTY * statistics.sum_w.sum()
+        self._removed += [tuple(float(x) for x in means[k]) for k in lost if statistics.sum_w[k] > least]
+        self._told = {k - sum(other < k for other in lost) for k in self._told if k not in lost}
+
+    def _with_ridge(
+        self, statistics: SufficientStatistics, step: Maximise, variances: Floats, iteration: int, lost: list[int]
+    ) -> tuple[Parameters, bool]:
+        """Remove what is lost and regularise what was drawn in where others were removed."""
+        self._remove(statistics, lost, iteration)
+        removed, kept = self._found, np.array([k for k in range(statistics.n_components) if k not in lost])
+        parameters = self._regularised(_part(statistics, kept), step, variances, iteration, not lost)
+        self._found = removed + [replace(one, component=int(kept[one.component])) for one in self._found]
+        return parameters, bool(lost)
+
     def _regularised(
-        self, statistics: SufficientStatistics, step: Maximise, variances: Floats, iteration: int
+        self,
+        statistics: SufficientStatistics,
+        step: Maximise,
+        variances: Floats,
+        iteration: int,
+        whole: bool = True,
     ) -> Parameters:
         """Add the smallest ridge, of those tried, under which no component is collapsed: to those that are, if free."""
+        self._found = []
         if MODELS[self._model].isotropic:
             variances = np.full_like(variances, variances.mean())
-        plain = _attempt(step, statistics, 0.0, True)
+        plain = _attempt(step, statistics, 0.0, whole)
         bad = np.ones(statistics.n_components, dtype=bool) if plain is None else collapsed(plain, variances)
         if plain is not None and not bad.any():
             return plain
         ridge = SMALLEST_RIDGE
         while ridge <= LARGEST_RIDGE * 1.01:
-            found = _attempt(step, statistics, ridge * variances, True)
+            found = _attempt(step, statistics, ridge * variances, whole)
             if found is not None and not collapsed(found, variances).any():
                 untold = [int(k) for k in np.flatnonzero(bad) if int(k) not in self._told]
                 self._told |= set(untold)
@@ -206,6 +256,11 @@ def _mended(plain: Parameters, found: Parameters, bad: Booleans) -> Parameters:
     """Return `plain` with the covariances of `found` where they are bad."""
     chosen = bad.reshape(-1, *[1] * (plain.covariances.ndim - 1))
     return replace(plain, covariances=np.where(chosen, found.covariances, plain.covariances))
+
+
+def _means(statistics: SufficientStatistics) -> Floats:
+    """Return the components' means, (K, D)."""
+    return statistics.origins + statistics.sum_x / np.maximum(statistics.sum_w, TINY)[:, None]
 
 
 def _part(statistics: SufficientStatistics, kept: NDArray[np.intp]) -> SufficientStatistics:

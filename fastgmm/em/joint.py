@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastgmm.parameters import Parameters
-from fastgmm.statistics import MOMENTS, SufficientStatistics
+from fastgmm.statistics import SufficientStatistics
 
 
 def expected_joint(statistics: SufficientStatistics, parameters: Parameters) -> float:
@@ -17,7 +17,7 @@ def expected_joint(statistics: SufficientStatistics, parameters: Parameters) -> 
         About the means of `parameters`, in the same coordinates, of any responsibilities γ.
     parameters : Parameters
     """
-    statistics = statistics.reduced(MOMENTS[parameters.form])
+    statistics = statistics.reduced(parameters.form)
     counts = statistics.sum_w
     present = counts > 0  # a log constant may be −inf for the others
     return float(counts[present] @ parameters.log_constants[present] - 0.5 * _squares(statistics, parameters))
@@ -28,6 +28,4 @@ def _squares(statistics: SufficientStatistics, parameters: Parameters) -> float:
     inverse, moments = parameters.inverse_factors, statistics.sum_xx
     if parameters.form in ("full", "tied"):
         return float(((inverse @ moments) * inverse).sum())
-    if parameters.form == "spherical":
-        moments = moments.sum(axis=1)
-    return float((inverse * inverse * moments).sum())
+    return float((inverse * inverse * moments).sum()) * (parameters.n_features if parameters.form == "spherical" else 1)

@@ -99,8 +99,9 @@ def blended(old: SufficientStatistics, new: SufficientStatistics, rate: float) -
 def implied(parameters: Parameters, form: str) -> SufficientStatistics:
     """Return statistics of weight 1, with second moments of a form, that have these parameters for their M-step."""
     weights, means = parameters.weights, parameters.means
-    if form == "diag":
+    if form in ("diag", "spherical"):
         moments = weights[:, None] * parameters.variances
+        moments = moments.mean(axis=1) if form == "spherical" else moments
     else:
         moments = weights[:, None, None] * parameters.matrices
         moments = moments.sum(axis=0) if form == "tied" else moments
@@ -116,7 +117,9 @@ def widened(statistics: SufficientStatistics) -> SufficientStatistics:
     counts = np.maximum(statistics.sum_w, np.finfo(np.float64).tiny)
     means = statistics.origins + statistics.sum_x / counts[:, None]
     more, variances = d + 1.0, spread(statistics)
-    extra = {"diag": variances, "full": np.diag(variances), "tied": k * np.diag(variances)}[statistics.form]
+    extra = {
+        "diag": variances, "spherical": variances.mean(), "full": np.diag(variances), "tied": k * np.diag(variances)
+    }[statistics.form]  # fmt: skip
     return replace(
         statistics,
         origins=means,

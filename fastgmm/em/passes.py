@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastgmm.bounded_task import BoundedState, BoundedTask, Step, transport
 from fastgmm.em.joint import expected_joint
 from fastgmm.errors import DataError
-from fastgmm.expectation_task import SKIP_BELOW
+from fastgmm.expectation_task import SKIP_BELOW, UNLABELLED
 from fastgmm.labelling_task import LabellingTask
 from fastgmm.packed import packed_for_scoring
 from fastgmm.parameters import Parameters
@@ -212,7 +212,7 @@ class LabellingPasses(AbstractPasses):
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Label and sum up all rows in one sweep."""
         rows, self._number = self._rows, self._number + 1
-        inner = rows.task(parameters, self._moments, Trust(narrow=False, pooled=False))
+        inner = rows.task(parameters, self._moments, Trust(narrow=False, pooled=False), labels=UNLABELLED)
         mixture = packed_for_scoring(rows.frame, parameters)
         if self._seed is None:
             task = LabellingTask(inner, mixture)

@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.degeneracy import Degeneracy
+from fastgmm.em.degeneracy import Degeneracy, RepairState
 from fastgmm.em.history import History
 from fastgmm.em.passes import BOUNDS
 from fastgmm.parameters import Parameters
 
 Arrays = dict[str, NDArray[Any]]
 
-RepairState = tuple[tuple[int, ...], tuple[tuple[int, int], ...]]
-NO_REPAIRS: RepairState = ((), ())
+NO_REPAIRS: RepairState = ((), (), ())
 
 
 @dataclass(frozen=True, eq=False)

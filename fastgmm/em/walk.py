@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from fastgmm.em.acceleration import acceleration
 from fastgmm.em.callbacks import Iteration
-from fastgmm.em.degeneracy import Degeneracy, Repairs, collapsed, spread
+from fastgmm.em.degeneracy import Degeneracy, Repairs, RepairState, collapsed, spread
 from fastgmm.em.history import History
 from fastgmm.em.passes import AbstractPasses, passes
-from fastgmm.em.state import NO_REPAIRS, Arrays, RepairState, RunState, arrays_of, parameters_of
+from fastgmm.em.state import NO_REPAIRS, Arrays, RunState, arrays_of, parameters_of
 from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows

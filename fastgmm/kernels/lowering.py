@@ -95,6 +95,14 @@ def add_to(builder: Any, vector: Any, data: Any, index: Any, offset: int = 0) ->
     store(builder, builder.fadd(before, value), data, index, offset)
 
 
+def prefetch(builder: Any, place: Any) -> None:
+    """Ask for the cache line of an address, for reading, in all caches."""
+    byte = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [byte, INT32, INT32, INT32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+    builder.call(function, [builder.bitcast(place, byte), *(ir.Constant(INT32, n) for n in (0, 3, 1))])
+
+
 def spread(builder: Any, scalar: Any, lanes: int = 0) -> Any:
     """Put one number into every lane of a register, or into as many as are asked for."""
     vector = ir.VectorType(scalar.type, lanes or LANES_OF[scalar.type])

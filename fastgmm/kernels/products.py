@@ -224,40 +224,44 @@ def _emit_gram_run(builder: Any, run: tuple[int, int], width: int, arrays: list[
 
 @intrinsic(prefer_literal=True)
 def centred_squares(
-    typing: Any, x: Any, j: Any, stride: Any, count: Any, means: Any, m: Any, scales: Any, scaled: Any
-) -> Any:
-    """(1 × GROUP) tile of Σ_d ((x_d − means[m + d]) · scales[m + d])², d < count; x_d is at ``x[j + d * stride]``.
+    typing: Any, x: Any, j: Any, stride: Any, count: Any, means: Any, m: Any, rows: Any, scales: Any, scaled: Any
+) -> Any:  # fmt: skip
+    """(rows × GROUP) tile of Σ_d ((x_d − means[n + d]) · scales[n + d])², d < count, n = m + r · count, for row r.
 
-    Without `scaled` the scales are not read, and count as 1. Even and odd features are summed apart, as a sum would
-    wait for itself. A loop in Python over arrays costs 190 cycles here: Numba counts references in each turn.
+    x_d is at ``x[j + d * stride]``. Without `scaled` the scales are not read, and count as 1. Even and odd features are
+    summed apart, as a sum would wait for itself. A loop in Python over arrays costs 190 cycles here: Numba counts
+    references in each turn.
     """
-    tile = lowering.Tile(x.dtype, 1, GROUP)
+    tile = lowering.Tile(x.dtype, rows.literal_value, GROUP)
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        points, centres, factors = (lowering.data(context, builder, signature.args[n], values[n]) for n in (0, 4, 6))
-        _, first, step, size, _, place, _, _ = values
-        slots = [cgutils.alloca_once(builder, tile.vector) for _ in range(2 * GROUP)]
+        points, centres, factors = (lowering.data(context, builder, signature.args[n], values[n]) for n in (0, 4, 7))
+        _, first, step, size, _, place, *_ = values
+        slots = [cgutils.alloca_once(builder, tile.vector) for _ in range(2 * tile.size)]
         for slot in slots:
             builder.store(lowering.constant(tile.vector, 0.0), slot)
 
         def add_feature(d: Any, sums: list[Any]) -> None:
             at, number = builder.add(first, builder.mul(d, step)), builder.add(place, d)
-            centre = lowering.scalar(builder, centres, number)
-            factor = lowering.scalar(builder, factors, number) if scaled.literal_value else None
-            for v, slot in enumerate(sums):
-                z = builder.fsub(lowering.load(builder, points, at, v * tile.lanes), centre)
-                z = builder.fmul(z, factor) if factor is not None else z
-                builder.store(lowering.fma(builder, z, z, builder.load(slot)), slot)
+            vectors = [lowering.load(builder, points, at, v * tile.lanes) for v in range(GROUP)]
+            for r in range(tile.rows):
+                centre = lowering.scalar(builder, centres, number)
+                factor = lowering.scalar(builder, factors, number) if scaled.literal_value else None
+                for vector, slot in zip(vectors, sums[r * GROUP :], strict=False):
+                    z = builder.fsub(vector, centre)
+                    z = builder.fmul(z, factor) if factor is not None else z
+                    builder.store(lowering.fma(builder, z, z, builder.load(slot)), slot)
+                number = builder.add(number, size)
 
         one = ir.Constant(lowering.INT64, 1)
         with cgutils.for_range(builder, builder.lshr(size, one), intp=lowering.INT64) as loop:
             even = builder.shl(loop.index, one)
-            add_feature(even, slots[:GROUP])
-            add_feature(builder.add(even, one), slots[GROUP:])
+            add_feature(even, slots[: tile.size])
+            add_feature(builder.add(even, one), slots[tile.size :])
         with builder.if_then(builder.trunc(size, ir.IntType(1))):
-            add_feature(builder.sub(size, one), slots[:GROUP])
-        sums = [builder.fadd(builder.load(slots[v]), builder.load(slots[GROUP + v])) for v in range(GROUP)]
+            add_feature(builder.sub(size, one), slots[: tile.size])
+        sums = [builder.fadd(builder.load(slots[n]), builder.load(slots[tile.size + n])) for n in range(tile.size)]
         return cgutils.pack_array(builder, sums, tile.vector)
 
     whole = types.int64
-    return tile(x, whole, whole, whole, means, whole, scales, scaled), emit
+    return tile(x, whole, whole, whole, means, whole, rows, scales, scaled), emit

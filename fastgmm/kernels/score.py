@@ -80,7 +80,7 @@ def score(
             first = g * n_features * WIDTH
             if DIAGONAL:
                 peak = diagonal_joint(
-                    y if TURNED else x, first, n_features, n_components, means, whiteners, log_constants, joint, 0
+                    y if TURNED else x, first, n_features, n_components, means, whiteners, log_constants, joint, 0, top
                 )
             else:
                 peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, joint)

@@ -41,5 +41,8 @@ LANES = PANEL
 GROUP = 3
 """Vectors of points that a panel takes at once."""
 
+LINE = 64
+"""Bytes of a cache line, at least."""
+
 ACCUMULATORS = 24 if WIDE else 12
 """Vectors that a kernel may hold as running sums without spilling."""

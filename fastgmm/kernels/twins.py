@@ -148,6 +148,14 @@ def column(tile: Array, a: Array, i: int) -> Array:
     return np.repeat(a[i : i + len(tile), None], tile.shape[1], axis=1)
 
 
+def row(tile: Array, r: int) -> Array:
+    return tile[r : r + 1].copy()
+
+
+def prefetch(array: Array, i: int, count: int) -> None:
+    """Nothing that a program could see."""
+
+
 def outer(tile: Array, a: Array, i: int, b: Array, j: int) -> Array:
     rows, width = tile.shape
     return tile + a[i : i + rows, None] * b[j : j + width]
@@ -194,13 +202,14 @@ def squares(total: Array, tile: Array) -> Array:
 
 
 def centred_squares(
-    x: Array, j: int, stride: int, count: int, means: Array, m: int, scales: Array, scaled: int
+    x: Array, j: int, stride: int, count: int, means: Array, m: int, rows: int, scales: Array, scaled: int
 ) -> Array:  # fmt: skip
     width = GROUP * _lanes(x.dtype)
-    result = np.zeros((1, width), dtype=x.dtype)
-    for d in range(count):
-        z = x[j + d * stride : j + d * stride + width] - means[m + d]
-        result += (z * scales[m + d] if scaled else z) ** 2
+    result = np.zeros((rows, width), dtype=x.dtype)
+    for r in range(rows):
+        for d in range(count):
+            z = x[j + d * stride : j + d * stride + width] - means[m + r * count + d]
+            result[r] += (z * scales[m + r * count + d] if scaled else z) ** 2
     return result
 
 

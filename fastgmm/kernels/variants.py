@@ -98,16 +98,16 @@ def _bounded(head: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
 
 
 @cache
-def diagonal_kernel(turned: bool, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
-    """`diagonal.diagonal`: one variant for rows as they are, one for turned ones."""
+def diagonal_kernel(form: str, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
+    """`diagonal.diagonal`: one variant for "diag", one for "spherical", and one for "tied", where rows are turned."""
     rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
     signature = (*rows, FLAT, FLAT, *[_flat(real)] * 4, REAL, *[WHOLE] * 5, *NODES)
-    constants = (*_turned(turned), *_number_constants(real))
+    constants = (*_kind(form), *_number_constants(real))
     return compiler.build(diagonal, signature, dict(constants), mode)
 
 
-def _turned(turned: bool) -> Constants:
-    return ("TURNED", int(turned)), ("SCALED", int(not turned))
+def _kind(form: str) -> Constants:
+    return ("TURNED", int(form == "tied")), ("SCALED", int(form == "diag")), ("SPHERICAL", int(form == "spherical"))
 
 
 @cache
@@ -115,7 +115,7 @@ def score_kernel(n_features: int, dtype: np.dtype[Any], mode: Mode, form: str = 
     """`score.score`: for D features PANEL variants with panels, PANEL without; one for "diag", one for "tied"."""
     if form == "full":
         return _score(_density_constants(n_features), dtype, mode)
-    return _score((("DIAGONAL", 1), *_turned(form == "tied")), dtype, mode)
+    return _score((("DIAGONAL", 1), *_kind(form)), dtype, mode)
 
 
 @cache

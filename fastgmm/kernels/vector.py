@@ -17,6 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fastgmm.kernels import lowering
+from fastgmm.kernels.target import LINE
 
 
 def _unary(operation: Callable[..., Any]) -> Any:
@@ -151,6 +152,35 @@ def column(typing: Any, tile: Any, a: Any, i: Any) -> Any:
         return cgutils.pack_array(builder, vectors, tile.vector)
 
     return tile(tile, a, types.int64), emit
+
+
+@intrinsic(prefer_literal=True)
+def row(typing: Any, tile: Any, r: Any) -> Any:
+    """(1 × vectors) tile of row r."""
+    one = tile.shaped(1, tile.vectors)
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        first = r.literal_value * tile.vectors
+        vectors = [builder.extract_value(values[0], first + v) for v in range(tile.vectors)]
+        return cgutils.pack_array(builder, vectors, one.vector)
+
+    return one(tile, r), emit
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, i: Any, count: Any) -> Any:
+    """Have the cache lines of `count` numbers from ``array[i]`` on fetched. They need not exist: nothing is read."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = lowering.data(context, builder, signature.args[0], values[0])
+        with cgutils.for_range_slice(
+            builder, ir.Constant(lowering.INT64, 0), values[2],
+            ir.Constant(lowering.INT64, LINE // lowering.BYTES_OF[data.type.pointee]), intp=lowering.INT64,
+        ) as (n, _):  # fmt: skip
+            lowering.prefetch(builder, builder.gep(data, [builder.add(values[1], n)]))
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), emit
 
 
 @intrinsic

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.errors import DegenerateComponentError
 from fastgmm.models.full import unconstrained, vvv
 from fastgmm.models.moments import Moments
 from fastgmm.models.prior import Prior as Prior
@@ -64,8 +65,8 @@ def maximise(
     StatisticsError
         If the statistics lack second moments that the model needs.
     DegenerateComponentError
-        In EVI, EVE and EVV, if a component's rows lie in a subspace and so have no volume. (Elsewhere a covariance that
-        is singular shows when the parameters' factors are computed.)
+        In EVI, EVE and EVV, if a component's rows lie in a subspace and so have no volume, and `reg_covar` gives them
+        none. (Elsewhere a covariance that is singular shows when the parameters' factors are computed.)
 
     Examples
     --------
@@ -102,9 +103,19 @@ def maximise(
     moments = Moments.of(statistics.reduced(chosen.moments), pooled=chosen.common)
     if prior is not None:
         moments = prior.applied(moments, chosen)
-    covariances = _ridged(chosen.step(moments, before), ridge, chosen.form)
+    covariances = _covariances(chosen, moments, before, ridge)
     weights = np.full(k, 1 / k) if equal_weights else moments.sizes / moments.sizes.sum()
     return Parameters(weights, moments.means, covariances, chosen.form)
+
+
+def _covariances(model: Model, moments: Moments, before: Parameters | None, ridge: Floats) -> Floats:
+    """Take a model's step and add the ridge; add it before, to the rows' covariances, where they lack a volume."""
+    try:
+        return _ridged(model.step(moments, before), ridge, model.form)
+    except DegenerateComponentError:
+        if not ridge.any():
+            raise
+    return model.step(moments.ridged(ridge), before)
 
 
 def _ridged(covariances: Floats, ridge: Floats, form: str) -> Floats:

@@ -40,9 +40,9 @@ class Moments:
     counts: Floats
     """n_g of the groups, (G,)."""
     covariances: Floats
-    """W_g / n_g, (G, D, D) or their diagonals (G, D)."""
+    """W_g / n_g, (G, D, D) or their diagonals (G, D), or the means of these (G, 1)."""
     noise: Floats
-    """Variances up to which there are none, (G, D)."""
+    """Variances up to which there are none, (G, D) or (G, 1)."""
 
     @classmethod
     def of(cls, statistics: SufficientStatistics, *, pooled: bool = False) -> Moments:
@@ -61,7 +61,10 @@ class Moments:
             covariances = (covariances + covariances.swapaxes(1, 2)) / 2
             noise = NOISE * np.diagonal(second)[None]
             return cls(counts, means, total[None], covariances, noise)
-        if statistics.form == "diag":
+        if statistics.form == "spherical":
+            second = (statistics.sum_xx / counts)[:, None]
+            found = cls(counts, means, counts, second - (shift * shift).mean(axis=1, keepdims=True), NOISE * second)
+        elif statistics.form == "diag":
             second = statistics.sum_xx / counts[:, None]
             found = cls(counts, means, counts, second - shift * shift, NOISE * second)
         else:
@@ -77,6 +80,12 @@ class Moments:
         covariances = np.tensordot(shares, self.cleaned, axes=1)[None]
         return replace(self, counts=total[None], covariances=covariances, noise=(shares @ self.noise)[None])
 
+    def ridged(self, ridge: Floats) -> Moments:
+        """Return those of rows with noise of variances `ridge` (D,) added."""
+        if self.covariances.ndim == 2:
+            return replace(self, covariances=self.cleaned + ridge)
+        return replace(self, covariances=self.cleaned + np.diag(ridge))
+
     @cached_property
     def cleaned(self) -> Floats:
         """`covariances` without the rows and columns of features that vary by rounding only; variances are not < 0."""
@@ -87,7 +96,7 @@ class Moments:
 
     @property
     def scatters(self) -> Floats:
-        """W_g, (G, D, D) or (G, D)."""
+        """W_g, (G, D, D), (G, D) or (G, 1)."""
         return self.cleaned * self.counts.reshape(-1, *[1] * (self.covariances.ndim - 1))
 
 

@@ -146,7 +146,7 @@ class Prior:
 
         A spherical model's ς² counts once, not for each feature.
         """
-        if model.moments != "diag":
+        if model.moments not in ("diag", "spherical"):
             return self.scale
         return self._diagonal / (len(self.mean) if model.form == "spherical" else 1)
 

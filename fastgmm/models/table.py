@@ -50,7 +50,7 @@ class Model:
     form: str
     """In which the covariances come, see `fastgmm.forms`."""
     moments: str
-    """The least second moments that are enough: "diag", "tied" or "full", the form of statistics."""
+    """The least second moments that are enough: "spherical", "diag", "tied" or "full", the form of statistics."""
     isotropic: bool
     """Whether all features need one scale: multiplied each by its own factor, a mixture leaves the model."""
     step: Step
@@ -75,8 +75,8 @@ class Model:
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
-        Model("EII", "spherical", "diag", True, eii),
-        Model("VII", "spherical", "diag", True, vii),
+        Model("EII", "spherical", "spherical", True, eii),
+        Model("VII", "spherical", "spherical", True, vii),
         Model("EEI", "diag", "diag", False, eei),
         Model("VEI", "diag", "diag", False, vei),
         Model("EVI", "diag", "diag", False, evi),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.diagonal_task import DiagonalTask, PooledTask, pooled
+from fastgmm.diagonal_task import DiagonalTask, PooledTask, SphericalTask, pooled
 from fastgmm.errors import DataError
 from fastgmm.expectation_task import SKIP_BELOW, AbstractExpectation, ExpectationTask
 from fastgmm.frame import Frame
@@ -32,6 +32,10 @@ WITHIN = 2.0**20
 
 
 MIDDLE_ROWS = 4096
+"""Rows whose mean is taken for a point near all of them."""
+
+FAR = 2.0**10
+"""Largest second moment about that point, in a feature's scatters, that is as good as one about the mean."""
 
 
 @dataclass
@@ -133,8 +137,12 @@ class AbstractRows(ABC):
     ) -> AbstractExpectation:
         """Return the cheapest task whose sums tell the second moments asked for."""
         mixture = self.packed(parameters, frame, narrow=trust.narrow)
-        if moments == "diag" and parameters.form in ("diag", "spherical"):
-            return DiagonalTask(PackedDiagonal(mixture.frame, parameters, mixture.real), **options)
+        if moments in ("diag", "spherical") and parameters.form in ("diag", "spherical"):
+            diagonal = PackedDiagonal(mixture.frame, parameters, mixture.real)
+            told = options.get("given") is not None or options.get("labels") is not None
+            if moments == "diag" or parameters.form == "diag" or told:
+                return DiagonalTask(diagonal, **options)
+            return SphericalTask(diagonal, **options)
         if moments == "tied" and trust.pooled and turnable(parameters):
             return PooledTask(PackedDiagonal(mixture.frame, parameters), **options)
         return ExpectationTask(mixture, **options)
@@ -158,17 +166,31 @@ class AbstractRows(ABC):
         return False
 
     def whole(self, frame: Frame, team: Team) -> SufficientStatistics:
-        """Return the statistics of all rows as one component, about a point near their mean; formed once a frame."""
+        """Return the statistics of all rows as one component, about a point near their mean; formed once a frame.
+
+        Where some rows did not tell such a point, a second pass is taken about the mean.
+        """
         if self._whole is None or self._whole[0] is not frame:
-            middle = Parameters(np.ones(1), frame.rows(self.middle()), np.ones(1), "spherical")
-            task = ExpectationTask(PackedMixture(frame, middle), given=lambda start, stop: np.ones((stop - start, 1)))
-            self._whole = frame, task.statistics(self.sweep(task, team), self.weight)
+            found = self._about(frame.rows(self.middle()), frame, team)
+            if (np.diagonal(found.sum_xx[0]) > FAR * np.diagonal(found.scatters[0])).any():
+                found = self._about(found.origins + found.sum_x / found.sum_w[:, None], frame, team)
+            self._whole = frame, found
         return self._whole[1]
 
+    def _about(self, point: Floats, frame: Frame, team: Team) -> SufficientStatistics:
+        """Return the statistics of all rows as one component about a point (1, D) of the frame."""
+        one = Parameters(np.ones(1), point, np.ones(1), "spherical")
+        task = ExpectationTask(PackedMixture(frame, one), given=lambda start, stop: np.ones((stop - start, 1)))
+        return task.statistics(self.sweep(task, team), self.weight)
+
     def middle(self) -> Floats:
-        """Return the mean of some rows, (1, D): a point near all of them."""
+        """Return the weighted mean of some rows, (1, D): a point near all that count."""
         some = np.linspace(0, self.n_rows - 1, min(self.n_rows, MIDDLE_ROWS)).astype(np.intp)
-        return self.take(some)[0].mean(axis=0, keepdims=True)
+        X, weights = self.take(some)
+        if not weights.any():
+            return X.mean(axis=0, keepdims=True)
+        shares = weights / weights.max()
+        return (X * (shares / shares.sum())[:, None]).sum(axis=0, keepdims=True)
 
     def in_frame(self, frame: Frame) -> AbstractRows:
         """Return the same rows, for kernels to compute with in another frame."""

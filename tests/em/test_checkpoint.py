@@ -27,7 +27,7 @@ STATE = RunState(
     (Degeneracy(2, 1, "reseeded"),),
     3,
     History([-3.5, math.nextafter(-3.5, 0)], [0.25, 0.5], [4, 5], [1.0, 0.5]),
-    ((0, 1), ((1, 3),)),
+    ((0, 1), ((1, 3),), ((1e-320, math.pi),)),
     {"dense": np.array([1.0, 0.0, 0.25]), "auto": np.array([1, 2, 3, 4]), "homes": np.array([-1, 5], dtype=np.int32)},
 )
 BEST = RunResult(

@@ -169,6 +169,33 @@ def test_components_are_numbered_as_they_are_at_that_moment() -> None:
     assert gm.degenerate_ == [Degeneracy(1, 0, "removed"), Degeneracy(2, 1, "removed")]
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "spherical"])
+def test_a_component_that_is_drawn_to_where_one_was_removed_stays(covariance_type: str) -> None:
+    """Most rows are the same one: whatever component takes them collapses, until none is left."""
+    X = np.vstack([CLOUD, np.repeat(POINT[None], 3000, axis=0)])
+    gm = fit(X, 3, "remove", tol=1e-6, **at_point(covariance_type))
+    assert [one.action for one in gm.degenerate_] == ["removed", "regularised"]
+    assert gm.means_.shape == (2, 2)
+    drawn_in = gm.degenerate_[1].component
+    np.testing.assert_allclose(gm.means_[drawn_in], POINT, rtol=1e-12)
+    np.testing.assert_allclose(gm.weights_[drawn_in], 3000 / len(X), rtol=1e-12)
+    np.testing.assert_allclose(gm.means_[1 - drawn_in], CLOUD.mean(axis=0), rtol=1e-9)
+
+
+def test_where_components_were_removed_is_part_of_the_state() -> None:
+    p = Parameters([0.5, 0.5], [[0.0, 0.0], POINT], np.repeat(np.eye(2)[None], 2, axis=0))
+    collapsing = statistics(HEAP, p)
+    step = lambda part, more, whole: maximise(part, reg_covar=more)  # noqa: E731
+    first, second = Repairs("remove", "VVV"), Repairs("remove", "VVV")
+    found, anew = first.maximise(collapsing, step, 1)
+    assert (found.n_components, anew) == (1, True)
+    second.restore(first.state())
+    found, anew = second.maximise(collapsing, step, 2)
+    assert (found.n_components, anew) == (2, False)
+    assert second.found == (Degeneracy(2, 1, "regularised"),)
+    assert second.state() == ((1,), (), first.state()[2])
+
+
 @pytest.mark.parametrize("policy", ["remove", "reseed"])
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical", "EVV"])
 def test_where_every_component_collapses_it_is_an_error(policy: str, covariance_type: str) -> None:

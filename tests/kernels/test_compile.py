@@ -390,3 +390,13 @@ def test_numbas_cache_folder_is_left_as_it_was(tmp_path):
     with compiler._cache_in(tmp_path):
         assert str(tmp_path) == compiler.numba.config.CACHE_DIR
     assert before == compiler.numba.config.CACHE_DIR
+
+
+def test_a_kernel_calls_its_own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weak symbols are taken from whoever was loaded first: the parts' own libraries, which are not optimised."""
+    monkeypatch.setattr(compiler, "cache_folder", lambda: None)
+    kernel = variants.diagonal_kernel.__wrapped__("diag", np.dtype(np.float64), np.float64, "serial")
+    compiled = next(iter(kernel.one_part.overloads.values()))
+    defined = [f for f in compiled.library._final_module.functions if not f.is_declaration]
+    assert defined
+    assert not [f.name for f in defined if "once" in f.linkage.name]

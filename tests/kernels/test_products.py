@@ -182,8 +182,8 @@ def test_gram_rows_are_a_partition_within_the_budget(width: int, budget: int) ->
 
 @REALS
 @pytest.mark.parametrize("scaled", [0, 1])
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_centred_squares(count: int, scaled: int, real: Any) -> None:
+@pytest.mark.parametrize(("rows", "count"), [(1, 1), (1, 2), (2, 1), (2, 2), (2, 5)])
+def test_centred_squares(rows: int, count: int, scaled: int, real: Any) -> None:
     width = GROUP * lanes_of(real)
     stride = width + 3
 
@@ -191,12 +191,13 @@ def test_centred_squares(count: int, scaled: int, real: Any) -> None:
         centred_squares, store = source.centred_squares, source.store
 
         def kernel(x, count, means, scales, result):
-            store(centred_squares(x, 2, stride, count, means, 1, scales, scaled), result, 0, 0)
+            store(centred_squares(x, 2, stride, count, means, 1, rows, scales, scaled), result, 0, width)
 
         return kernel
 
-    x, means, scales = whole(2 + count * stride, real=real), whole(1 + count, real=real), whole(1 + count, real=real)
-    found = assert_same(make, x, count, means, scales, np.zeros(width, dtype=real))[-1]
+    x, means, scales = (whole(size, real=real) for size in (2 + count * stride, 1 + rows * count, 1 + rows * count))
+    found = assert_same(make, x, count, means, scales, np.zeros(rows * width, dtype=real))[-1]
     columns = np.stack([x[2 + d * stride :][:width] for d in range(count)])
-    z = (columns - means[1:, None]) * (scales[1:, None] if scaled else 1)
-    np.testing.assert_array_equal(found, (z * z).sum(axis=0))
+    each = (rows, count, 1)
+    z = (columns - means[1:].reshape(each)) * (scales[1:].reshape(each) if scaled else 1)
+    np.testing.assert_array_equal(found.reshape(rows, width), (z * z).sum(axis=1))

@@ -327,6 +327,38 @@ def test_column_outer_and_squares(rows: int, vectors: int, real: Any) -> None:
 
 
 @REALS
+def test_row_takes_one_of_a_tile(real: Any) -> None:
+    width = 2 * lanes_of(real)
+
+    def make(source: Any) -> Callable[..., None]:
+        load, row, store = source.load, source.row, source.store
+
+        def kernel(a, b):
+            store(row(load(a, 0, width, 3, 2), 1), b, 0, 0)
+
+        return kernel
+
+    tile = whole(3, width, real=real)
+    found = assert_same(make, tile.ravel(), np.zeros(width, dtype=real))[-1]
+    np.testing.assert_array_equal(found, tile[1])
+
+
+@REALS
+def test_prefetch_changes_nothing_wherever_it_points(real: Any) -> None:
+    def make(source: Any) -> Callable[..., None]:
+        prefetch = source.prefetch
+
+        def kernel(a, i, count):
+            prefetch(a, i, count)
+
+        return kernel
+
+    a = whole(40, real=real)
+    for i, count in ((0, 40), (30, 1000), (1 << 50, 9), (-(1 << 50), 9), (0, 0)):
+        np.testing.assert_array_equal(assert_same(make, a, i, count)[1], a)
+
+
+@REALS
 @pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (PANEL // 2, GROUP)])
 def test_folded_adds_the_vectors_of_a_row(rows: int, vectors: int, real: Any) -> None:
     lanes = lanes_of(real)

@@ -280,7 +280,7 @@ FLAT = {
     "EVE": {"constant in one component"},
     "EVV": {"constant in one component", "two rows"},
 }
-"""What leaves a component without the volume that the model gives to all."""
+"""What leaves a component without the volume that the model gives to all, unless a ridge gives it one."""
 
 KINDS = ["empty", "one row", "two rows", "point mass", "constant feature", "constant in one component", "collinear"]
 
@@ -291,8 +291,7 @@ def test_degenerate_rows_give_numbers_or_an_error(model: str, kind: str) -> None
     s = degenerate(kind)
     if kind in FLAT.get(model, ()):
         with pytest.raises(DegenerateComponentError, match=r"Component 1: its rows lie in a subspace"):
-            maximise(s, model, reg_covar=1e-3)
-        return
+            maximise(s, model, reg_covar=0.0)
     p = maximise(s, model, reg_covar=1e-3)
     assert np.isfinite(p.covariances).all()
     assert np.isfinite(p.means).all()
@@ -345,3 +344,22 @@ def test_the_unit_of_row_weights_does_not_matter(model: str) -> None:
         )
         atol = 1e-4 if model in ("EVE", "VVE") else 1e-8
         np.testing.assert_allclose(maximise(scaled, model).covariances, maximise(s, model).covariances, atol=atol)
+
+
+@pytest.mark.parametrize("model", ["EVI", "EVE", "EVV"])
+def test_a_ridge_gives_a_volume_to_rows_that_lack_one(model: str) -> None:
+    """The covariances are those of rows with noise of the ridge's variances, which have a volume."""
+    rng = np.random.default_rng(0)
+    covariances = np.stack([np.eye(2), np.array([[4.0, 0.0], [0.0, 0.0]])])
+    means, ridge = rng.normal(size=(2, 2)), np.array([1e-3, 2e-3])
+    counts = np.array([30.0, 50.0])
+    thin, full = (
+        SufficientStatistics(means, counts, np.zeros((2, 2)), counts[:, None, None] * c, 0.0, 80.0)
+        for c in (covariances, covariances + np.diag(ridge))
+    )
+    with pytest.raises(DegenerateComponentError, match="Component 1"):
+        maximise(thin, model, reg_covar=0.0)
+    found = maximise(thin, model, reg_covar=ridge)
+    np.testing.assert_allclose(found.covariances, maximise(full, model, reg_covar=0.0).covariances, rtol=1e-12)
+    volumes = np.prod(np.linalg.eigvalsh(found.matrices), axis=1)
+    np.testing.assert_allclose(volumes[0], volumes[1], rtol=1e-9)
