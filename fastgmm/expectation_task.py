@@ -109,7 +109,7 @@ class ExpectationTask(AbstractExpectation):
 
         shape = self.mixture.shape
         centre, scale, means, log_constants, whiteners = self.mixture.arrays
-        strip = strip_rows(self.n_features, self.n_components)
+        strip = strip_rows(self.n_features, self.n_components, self.mixture.real)
         first_block, *stacks = nodes
         kernel(
             len(stacks[0]), X, weights, *self.given_span(start, start + len(X)), centre, scale, means,

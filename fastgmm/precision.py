@@ -56,21 +56,17 @@ def resolved(parameters: Parameters) -> bool:
 def trusted(statistics: SufficientStatistics) -> bool:
     """Return whether sums that were formed in float32 tell the shapes of their components.
 
-    They do not where a feature's variance given the others is less than CORRELATED⁻² of its variance: what float32 says
-    of it then is rounding. A pass under round components may find such ones.
+    They do not where a feature's variance given those before it is less than CORRELATED⁻² of its variance: what float32
+    says of it then is rounding. A pass under round components may find such ones.
     """
     if statistics.form != "full":
         return bool((statistics.scatters > 0).all())
-    covariances = statistics.scatters / np.maximum(statistics.sum_w, TINY)[:, None, None]
-    variances = np.diagonal(covariances, axis1=1, axis2=2)
-    if not (variances > 0).all():
-        return False
-    deviations = np.sqrt(variances)
-    try:
-        factors, _ = factored(covariances / (deviations[:, :, None] * deviations[:, None, :]))
-    except np.linalg.LinAlgError:
-        return False
-    return bool(np.diagonal(factors, axis1=1, axis2=2).min() >= 1 / CORRELATED)
+    from fastgmm.kernels.variants import pivots_kernel
+
+    least = np.empty(statistics.n_components)
+    sums = (statistics.sum_w, statistics.sum_x, statistics.sum_xx)
+    pivots_kernel()(1, *(np.ascontiguousarray(one) for one in sums), least)
+    return bool(least.min() >= CORRELATED**-2)
 
 
 def told(statistics: SufficientStatistics, whole: SufficientStatistics) -> bool:

@@ -18,6 +18,7 @@ from fastgmm.kernels.factors import factors
 from fastgmm.kernels.growth import growth
 from fastgmm.kernels.layout import lanes_of, layout
 from fastgmm.kernels.nearest import nearest
+from fastgmm.kernels.pivots import pivots
 from fastgmm.kernels.score import score
 from fastgmm.kernels.target import GROUP, LANES
 
@@ -133,6 +134,12 @@ def nearest_kernel(dtype: np.dtype[Any], mode: Mode) -> Kernel:
 def factors_kernel(mode: Mode = "serial") -> Kernel:
     """`factors.factors`, one variant."""
     return compiler.build(factors, (_in(REAL, 3), _out(REAL, 3), _out(REAL, 3), _out(types.boolean, 1)), {}, mode)
+
+
+@cache
+def pivots_kernel(mode: Mode = "serial") -> Kernel:
+    """`pivots.pivots`, one variant."""
+    return compiler.build(pivots, (FLAT, _in(REAL, 2), _in(REAL, 3), _out(REAL, 1)), {}, mode)
 
 
 @cache
