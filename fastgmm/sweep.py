@@ -6,6 +6,7 @@ numbers. Which additions are made depends on the number of rows alone: threads, 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -21,6 +22,9 @@ from fastgmm.threads import Team
 Floats = NDArray[np.float64]
 Node = tuple[int, Floats]
 """Level in the tree (2**level blocks) and sums."""
+
+LINE = 8
+"""Numbers of float64 in a cache line."""
 
 SPAN_FLOP = 2e9
 """Work between two looks at the clock and the keyboard: 15–200 ms on two cores, so Ctrl-C is answered in time."""
@@ -152,12 +156,20 @@ def _run(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any],
     blocks = -(-len(X) // task.block)
     parts = min(parts, blocks)
     depth = 2 * (-(-blocks // parts)).bit_length() + 2
-    nodes = np.empty((parts, depth, task.node_length))
+    nodes = _from_a_line((parts, depth, task.node_length))
     levels = np.empty((parts, depth), dtype=np.int64)
     depths = np.empty(parts, dtype=np.int64)
     kernel = task.kernel(X.dtype, mode)
     task.call(kernel, start, X, weights, (start // task.block, nodes, levels, depths))
     return [(int(levels[t, i]), nodes[t, i].copy()) for t in range(parts) for i in range(depths[t])]
+
+
+def _from_a_line(shape: tuple[int, ...]) -> Floats:
+    """Make room that starts with a cache line: kernels add whole vectors, and those that straddle lines cost twice."""
+    size = math.prod(shape)
+    room = np.empty(size + LINE)
+    first = -(room.ctypes.data // 8) % LINE
+    return room[first : first + size].reshape(shape)
 
 
 def _pieces(start: int, X: NDArray[Any], weights: Floats, block: int, parts: int) -> list[tuple[int, Any, Floats]]:

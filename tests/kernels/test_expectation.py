@@ -379,7 +379,8 @@ class InPython(ExpectationTask):
     block = 2 * STEP
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
-        return expectation_kernel(self.n_features, dtype, self.mixture.real, "python")
+        turned = self.mixture.turned is not None
+        return expectation_kernel(self.n_features, dtype, self.mixture.real, "python", turned)
 
 
 @pytest.fixture
