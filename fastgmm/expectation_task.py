@@ -74,6 +74,7 @@ class AbstractExpectation(AbstractTask):
 
 
 NOTHING: Floats = np.empty((0, 0))
+NO_OTHERS: tuple[Floats, Floats] = np.empty(0), np.empty(0)
 UNLABELLED: NDArray[np.int32] = np.empty(0, dtype=np.int32)
 
 
@@ -82,6 +83,9 @@ class ExpectationTask(AbstractExpectation):
     """Full second moments of every component."""
 
     mixture: PackedMixture
+    others: tuple[Floats, Floats] | None = None
+    """Log-densities (n,) of components that are summed elsewhere, of the rows of one call, less our offset, and where
+    their weighted responsibilities are left, (n,)."""
 
     @property
     def flop_per_row(self) -> float:
@@ -99,7 +103,7 @@ class ExpectationTask(AbstractExpectation):
         """Return `kernels.expectation` for these rows."""
         from fastgmm.kernels.variants import expectation_kernel
 
-        return expectation_kernel(self.n_features, dtype, self.mixture.real, mode)
+        return expectation_kernel(self.n_features, dtype, self.mixture.real, mode, self.mixture.turned is not None)
 
     def call(
         self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
@@ -110,16 +114,22 @@ class ExpectationTask(AbstractExpectation):
         shape = self.mixture.shape
         bare = self.given is not None or self.labels is not None
         centre, scale, means, log_constants, whiteners = self.mixture.bare_arrays if bare else self.mixture.arrays
-        strip = strip_rows(self.n_features, self.n_components)
+        strip = strip_rows(self.n_features, self.n_components, self.mixture.real)
         first_block, *stacks = nodes
         kernel(
             len(stacks[0]), X, weights, *self.given_span(start, start + len(X)), centre, scale, means,
-            self.mixture.padded_means, log_constants, whiteners, pair_share(self.skip_below, self.n_components),
-            shape.record, shape.row_length, self.block, strip, first_block, *stacks,
+            self.mixture.padded_means, log_constants, whiteners, self.mixture.turning, *(self.others or NO_OTHERS),
+            pair_share(self.skip_below, self.n_components), shape.record, shape.row_length, self.block, strip,
+            first_block, *stacks,
         )  # fmt: skip
 
     def statistics(self, sums: Floats, weight: float) -> SufficientStatistics:
         """Unpack the sums of a sweep, in the frame's coordinates."""
+        found, turned = self.summed(sums, weight), self.mixture.turned
+        return found if turned is None else turned.leave(found)
+
+    def summed(self, sums: Floats, weight: float) -> SufficientStatistics:
+        """Unpack the sums of a sweep, in the coordinates in which they were formed."""
         from fastgmm.kernels.layout import HEADER
 
         shape = self.mixture.shape

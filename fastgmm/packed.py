@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.frame import Frame
+from fastgmm.frame import PADDING, Frame
 from fastgmm.parameters import Parameters
+from fastgmm.turned import Turned
 
 if TYPE_CHECKING:
     from fastgmm.kernels.layout import Layout
@@ -60,6 +61,19 @@ class AbstractPacked(ABC):
 class PackedMixture(AbstractPacked):
     """A mixture by whiteners, whatever the form of its covariances."""
 
+    turned: Turned | None = None
+    """The mixture in other coordinates, if kernels are to compute there; in float32 only, see `precision.planned`."""
+
+    @property
+    def inside(self) -> Parameters | Turned:
+        """The mixture in the coordinates in which kernels compute."""
+        return self.turned or self.parameters
+
+    @cached_property
+    def origins(self) -> Floats:
+        """Means (K, D) as the kernels have them, about which they sum, in their coordinates."""
+        return self.inside.means.astype(self.real).astype(np.float64)
+
     @cached_property
     def shape(self) -> Layout:
         """How parameters and sums are laid out."""
@@ -70,10 +84,13 @@ class PackedMixture(AbstractPacked):
     @cached_property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """centre, scale, means, log_constants, whiteners: all flat."""
-        p = self.parameters
-        whiteners = p.whiteners.reshape(p.n_components, -1)[:, self.shape.whitener_order]
+        p, (centre, scale) = self.inside, self.frame.padded
+        if self.turned is not None:
+            centre = centre + np.concatenate([self.turned.centre / self.frame.scale, np.zeros(PADDING)])
+        whiteners = p.whiteners.reshape(len(p.means), -1)[:, self.shape.whitener_order]
         return (
-            *self.frame.padded,
+            centre,
+            scale,
             p.means.astype(self.real).ravel(),
             self.log_constants,
             whiteners.astype(self.real, copy=False).ravel(),
@@ -88,7 +105,7 @@ class PackedMixture(AbstractPacked):
     @cached_property
     def padded_means(self) -> NDArray[Any]:
         """Means laid out like the kernels' rows: the head padded to a panel, the end to whole registers."""
-        means = self.parameters.means
+        means = self.inside.means
         rows = np.zeros((len(means), self.shape.row_length), dtype=self.real)
         rows[:, self.shape.places] = means
         return rows.ravel()
@@ -96,12 +113,20 @@ class PackedMixture(AbstractPacked):
     @cached_property
     def columns(self) -> NDArray[Any]:
         """Whiteners by columns, rows and columns laid out like the kernels' rows, zeros included."""
+        return self._columns(self.parameters.whiteners, self.real)
+
+    @cached_property
+    def turning(self) -> Floats:
+        """The triangle that rows are multiplied by, laid out alike; empty if they are not."""
+        return np.empty(0) if self.turned is None else self._columns(self.turned.inverse[None], np.float64)
+
+    def _columns(self, triangles: Floats, real: Any) -> NDArray[Any]:
         from fastgmm.kernels.target import PANEL
 
-        count, d = self.parameters.means.shape
+        count, d = triangles.shape[:2]
         head, length = self.shape.head, self.shape.row_length
-        columns = np.zeros((count, length, length), dtype=self.real)
-        turned = self.parameters.whiteners.swapaxes(1, 2)
+        columns = np.zeros((count, length, length), dtype=real)
+        turned = triangles.swapaxes(1, 2)
         end = PANEL + d - head
         columns[:, :head, :head] = turned[:, :head, :head]
         columns[:, :head, PANEL:end] = turned[:, :head, head:]

@@ -147,6 +147,15 @@ class Parameters:
         """Return the mixture of features multiplied by `scale` (D,), with the means (K, D) given in their new units."""
         return replace(self, means=means, covariances=self._form.rescaled(self.covariances, scale))
 
+    def part(self, chosen: NDArray[np.bool_]) -> Parameters:
+        """Return some of the components, with the weights that they have here, and the factors if these are known."""
+        some = replace(
+            self, weights=self.weights[chosen], means=self.means[chosen], covariances=self.covariances[chosen]
+        )
+        if "_factored" in self.__dict__:
+            some.__dict__["_factored"] = tuple(factors[chosen] for factors in self._factored)
+        return some
+
     def _degenerate(self) -> str:
         """Name the component whose covariance fails."""
         for k, covariance in enumerate(self.matrices):

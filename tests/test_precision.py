@@ -5,7 +5,7 @@ import problems
 import pytest
 
 from fastgmm.parameters import Parameters
-from fastgmm.precision import CORRELATED, RANGE, REMAINS, REMOTE, arithmetic, resolved, told
+from fastgmm.precision import CORRELATED, RANGE, REMAINS, REMOTE, arithmetic, planned, told, unresolved, untold
 from fastgmm.rows.memory import ArrayRows
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.threads import Team
@@ -20,7 +20,8 @@ def pair(correlation: float = 0.0, deviation: float = 0.1, mean: float = 0.5) ->
 
 
 def test_round_components_nearby_are_resolved() -> None:
-    assert resolved(pair())
+    assert not unresolved(pair()).any()
+    assert not planned(pair()).promoted.any()
     assert arithmetic(pair(), np.float32) is np.float32
 
 
@@ -38,8 +39,51 @@ def test_float64_rows_stay_float64() -> None:
     ],
     ids=["correlated", "remote", "narrow", "wide"],
 )
-def test_one_component_that_is_not_makes_it_float64(mixture: Parameters) -> None:
+def test_one_component_that_is_not_is_named(mixture: Parameters) -> None:
     assert arithmetic(mixture, np.float32) is np.float64
+    np.testing.assert_array_equal(unresolved(mixture), [False, True])
+    assert planned(mixture).wide  # of two components: more would pay
+
+
+def many(n_components: int, *others: Parameters) -> Parameters:
+    """Round components, and the second ones of pairs."""
+    k = n_components + len(others)
+    means = [*np.random.default_rng(0).normal(size=(n_components, 2)), *(other.means[1] for other in others)]
+    covariances = [np.eye(2)] * n_components + [other.covariances[1] for other in others]
+    return Parameters(np.full(k, 1 / k), np.array(means), np.array(covariances))
+
+
+def test_few_that_are_not_are_promoted_by_themselves() -> None:
+    thin = pair(correlation=1 - CORRELATED**-2 / 4)
+    plan = planned(many(8, thin))
+    np.testing.assert_array_equal(plan.promoted, [False] * 8 + [True])
+    assert plan.turned is None
+    plan = planned(many(8), doubtful=np.arange(8) == 3)
+    np.testing.assert_array_equal(plan.promoted, np.arange(8) == 3)
+
+
+def test_what_is_correlated_alike_is_turned() -> None:
+    p = many(8)
+    squeeze = np.array([[1.0, 0.0], [1.0, 1e-3]])
+    p = Parameters(p.weights, p.means @ squeeze.T, squeeze @ p.covariances @ squeeze.T)
+    assert unresolved(p).all()
+    plan = planned(p)
+    assert plan.turned is not None
+    assert not plan.promoted.any()
+
+
+def test_what_nothing_helps_is_float64() -> None:
+    thin = [pair(1 - CORRELATED**-2 / 4), pair(-1 + CORRELATED**-2 / 4)] * 3
+    assert planned(many(1, *thin)).wide
+
+
+def test_shapes_of_sums_are_told_by_component() -> None:
+    z = np.random.default_rng(0).standard_normal((3, 50, 2))
+    z[1, :, 1] = z[1, :, 0] + 1e-3 * z[1, :, 1]
+    sums = z.swapaxes(1, 2) @ z
+    found = SufficientStatistics(np.zeros((3, 2)), np.full(3, 50.0), z.sum(axis=1), sums, 0.0, 150.0)
+    np.testing.assert_array_equal(untold(found), [False, True, False])
+    np.testing.assert_array_equal(untold(found.reduced("diag")), [False] * 3)
 
 
 @pytest.mark.parametrize("weight", [1e20, 1e-20])

@@ -86,22 +86,21 @@ class DensePasses(AbstractPasses):
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Compute every pair."""
-        while True:
-            task = self._rows.task(parameters, self._moments, self._trust, skip_below=self._skip_below)
-            statistics, sums = self._rows.summed(task, self._team)
-            if not self._rows.distrusts(self._trust, task, statistics, self._team):
-                break
+        statistics, sums = self._rows.taken(
+            parameters, self._team, self._moments, self._trust, skip_below=self._skip_below
+        )
         self.active = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
-        return statistics.reduced(self._moments)
+        return statistics
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Return which short cuts are trusted, and the share of pairs."""
-        return {"dense": np.array([self._trust.narrow, self._trust.pooled, self.active])}
+        doubts = {} if self._trust.doubts is None else {"doubts": self._trust.doubts}
+        return {"dense": np.array([self._trust.narrow, self._trust.pooled, self.active])} | doubts
 
     def restore(self, state: State) -> None:
         """Go on from a state."""
         narrow, pooled, self.active = (float(n) for n in state["dense"])
-        self._trust = Trust(bool(narrow), bool(pooled))
+        self._trust = Trust(bool(narrow), bool(pooled), state.get("doubts"))
 
 
 class BoundedPasses(AbstractPasses):
@@ -123,7 +122,7 @@ class BoundedPasses(AbstractPasses):
             motion = self._state.move(step)
             task = BoundedTask(mixture, self._skip_below, state=self._state, motion=motion, share=self.evaluated)
             statistics, sums = self._rows.summed(task, self._team)
-            if not self._rows.distrusts(self._trust, task, statistics, self._team):
+            if not self._rows.distrusts(self._trust, task, statistics, sums, self._team):
                 break
             step = Step.none(parameters.n_components)
         self._before = parameters

@@ -12,6 +12,8 @@ from fastgmm.forms import FORMS
 from fastgmm.frame import Frame
 from fastgmm.parameter_checks import check_array
 from fastgmm.parameters import Parameters
+from fastgmm.triangles import BLOCK, factored
+from fastgmm.turned import products
 
 Floats = NDArray[np.float64]
 
@@ -56,9 +58,18 @@ class GivenStart:
 
 
 def _inverse(precisions: Floats, form: str) -> Floats:
-    """Invert precisions of a form; matrices stay symmetric."""
+    """Invert precisions of a form; matrices stay symmetric.
+
+    Large ones without LAPACK: its threads wait for more work, 0.1 s, on the processors that the first passes need.
+    """
     if form in DIAGONAL:
         return 1 / precisions
+    if precisions.shape[-1] > BLOCK:
+        # Λ⁻¹ = WᵀW; turned around, Wᵀ is a lower triangle.
+        _, whiteners = factored(np.reshape(precisions, (-1, *precisions.shape[-2:])))
+        turned = whiteners[:, ::-1, ::-1].swapaxes(1, 2)
+        inverses = products(turned, np.eye(precisions.shape[-1])[None], twice=True)
+        return np.ascontiguousarray(inverses[:, ::-1, ::-1]).reshape(precisions.shape)
     inverse = np.linalg.inv(precisions)
     return (inverse + inverse.swapaxes(-1, -2)) / 2
 
@@ -103,7 +114,15 @@ def _precisions(value: Any, n_components: int, n_features: int, form: str) -> Fl
         if not (precisions > 0.0).all():
             raise ValueError(f"'{form} precision' should be positive")
         return precisions
-    symmetric = np.allclose(precisions, precisions.swapaxes(-1, -2))
-    if not (symmetric and (np.linalg.eigvalsh(precisions) > 0.0).all()):
+    if not (np.allclose(precisions, precisions.swapaxes(-1, -2)) and _definite(precisions)):
         raise ValueError(f"'{form} precision' should be symmetric, positive-definite")
     return precisions
+
+
+def _definite(matrices: Floats) -> bool:
+    """Return whether symmetric matrices, one or more, are positive definite: whether they have Cholesky factors."""
+    try:
+        factored(np.reshape(matrices, (-1, *matrices.shape[-2:])))
+    except np.linalg.LinAlgError:
+        return False
+    return True

@@ -37,8 +37,8 @@ FARTHEST = 1e300
 
 
 @part
-def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, joint):
-    """Write the weighted log-densities of a group and return the largest of each row.
+def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, joint, at):
+    """Write the weighted log-densities of a group from joint[at] on and return the largest of each row.
 
     joint[k, p] = log_constants[k] − ½ ‖W_k (x_p − μ_k)‖². Reads the group (in L1) once a component, and the packed
     whiteners, which stream from L2. K D(D+1)/2 FMA a row.
@@ -51,7 +51,7 @@ def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, j
         distance = squared_distance(x, first, n_features, means, k * n_features, whiteners, w)
         distance = smaller(distance, spread(REAL(FARTHEST), GROUP))
         value = multiply_add(distance, spread(REAL(-0.5), GROUP), spread(log_constants[k], GROUP))
-        store(value, joint, (g * n_components + k) * WIDTH, 0)
+        store(value, joint, at + k * WIDTH, 0)
         top = larger(top, value)
     return top
 

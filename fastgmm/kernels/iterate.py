@@ -69,13 +69,14 @@ def iterate(
     ended). `weight` and `volume` make a mean log-likelihood of a sum. Everything else is scratch.
     """
     flat_means = means.reshape(means.size)
+    none = flat_means[:0]
     turns, last = 0, previous
     ended[0], ended[1] = 0, RUNNING
     while turns < bounds.shape[0] and ended[1] == RUNNING:
         pack(means, whiteners, places, order, row_length, padded_means, packed)
         arguments = (
             X, sample_weight, given, given_labels, centre, scale, flat_means, padded_means, log_constants, packed,
-            skip_below, record, row_length, block, strip, 0, nodes, levels, depths,
+            none, none, none, skip_below, record, row_length, block, strip, 0, nodes, levels, depths,
         )  # fmt: skip
         if kernels[1]:
             call_part(kernels[1], kernels[0], nodes.shape[0], (arguments,))

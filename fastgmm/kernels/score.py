@@ -83,7 +83,7 @@ def score(
                     y if TURNED else x, first, n_features, n_components, means, whiteners, log_constants, joint, 0, top
                 )
             else:
-                peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, joint)
+                peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, joint, 0)
             if log_joints.size > 0:
                 write_joint(joint, 0, n_components, log_joints, start, size)
             if labels.size > 0:

@@ -12,8 +12,9 @@ import numpy as np
 from fastgmm.kernels.compile import allocating_part, part
 from fastgmm.kernels.layout import WIDTH
 from fastgmm.kernels.listed import standardise, take_panel, turned_rows
+from fastgmm.kernels.products import outer_rows
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import store
+from fastgmm.kernels.vector import narrow, store, zeros
 
 REAL, HEAD = np.float64, PANEL
 """Set by `compile.build`: the numbers that are computed with, and features before the first panel."""
@@ -82,6 +83,36 @@ def load_rows(X, start, n, centre, scale, row_length, rows):
 
 
 @part
+def load_turned(X, start, n, centre, scale, turn, row_length, z, rows):
+    """Standardise rows of X, multiply them by a triangle, y = T x, in float64, and round once. D²/2 FMA a row.
+
+    T lies by columns, rows and columns laid out like a row. PANEL rows of `z`, which were zeros, are scratch. All else
+    as in `load_rows`.
+    """
+    n_features, p = X.shape[1], 0
+    while p < n:
+        for q in range(min(PANEL, n - p)):
+            source, row, d = (start + p + q) * n_features, q * row_length, HEAD
+            if n_features < PANEL:  # what a panel reads beyond the last row may not exist
+                for d in range(n_features):
+                    z[row + d] = (np.float64(X[start + p + q, d]) - centre[d]) * scale[d]
+            else:
+                take_panel(X, source, centre, scale, 0, z, row)
+                while d < n_features:
+                    take_panel(X, source + d, centre, scale, d, z, row + d + PANEL - HEAD)
+                    d += PANEL
+        first = 0
+        while first < row_length:
+            tile = zeros(np.float64, PANEL, 2)
+            for c in range(first + 2 * PANEL):
+                tile = outer_rows(tile, z, c, row_length, turn, c * row_length + first, 0)
+            store(narrow(tile), rows, p * row_length + first, row_length)
+            first += 2 * PANEL
+        p += PANEL
+    rows[n * row_length : groups_of(n) * WIDTH * row_length] = 0.0
+
+
+@part
 def turn_rows(rows, n, n_features, row_length, order, x):
     """Lay rows that are standardised already out by groups: what `load_columns` does from X. O(n D).
 
@@ -118,6 +149,22 @@ def clear_padding(joint, n, n_components):
     for p in range(n, groups_of(n) * WIDTH):
         for k in range(n_components):
             joint[(p // WIDTH * n_components + k) * WIDTH + p % WIDTH] = 0.0
+
+
+@part
+def take_others(others, start, n, n_components, joint):
+    """Write what is known of the log-density of each row's other components as the column behind these."""
+    for p in range(n):
+        joint[(p // WIDTH * (n_components + 1) + n_components) * WIDTH + p % WIDTH] = others[start + p]
+    for p in range(n, groups_of(n) * WIDTH):
+        joint[(p // WIDTH * (n_components + 1) + n_components) * WIDTH + p % WIDTH] = -np.inf
+
+
+@part
+def give_others(joint, start, n, n_components, given):
+    """Write the weighted responsibility of the other components, all together."""
+    for p in range(n):
+        given[start + p] = joint[(p // WIDTH * (n_components + 1) + n_components) * WIDTH + p % WIDTH]
 
 
 @part

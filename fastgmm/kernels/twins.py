@@ -144,6 +144,10 @@ def store(tile: Array, array: Array, i: int, stride: int) -> None:
         array[i + r * stride : i + r * stride + len(row)] = row
 
 
+def narrow(tile: Array) -> Array:
+    return tile.astype(np.float32)
+
+
 def column(tile: Array, a: Array, i: int) -> Array:
     return np.repeat(a[i : i + len(tile), None], tile.shape[1], axis=1)
 

@@ -21,8 +21,10 @@ from fastgmm.kernels.layout import lanes_of, layout
 from fastgmm.kernels.lloyd import lloyd, move_centres, pack_centres
 from fastgmm.kernels.m_step import m_step
 from fastgmm.kernels.nearest import nearest
+from fastgmm.kernels.pivots import pivots
 from fastgmm.kernels.score import score
 from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.turns import turns
 
 Mode = Literal["parallel", "serial", "python"]
 Constants = tuple[tuple[str, Any], ...]
@@ -68,17 +70,18 @@ def _density_constants(n_features: int) -> Constants:
 
 
 @cache
-def expectation_kernel(n_features: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
+def expectation_kernel(n_features: int, dtype: np.dtype[Any], real: Any, mode: Mode, turned: bool = False) -> Kernel:
     """`expectation.expectation` for rows of D features: one variant for each D ≤ 8, PANEL variants beyond."""
     shape = layout(n_features)
-    moments = ("GRAM", int(shape.gram)), ("N_FEATURES", n_features * shape.gram)
+    moments = ("GRAM", int(shape.gram)), ("N_FEATURES", n_features * shape.gram), ("TURNED", int(turned))
     return _expectation(_density_constants(n_features) + moments, dtype, real, mode)
 
 
 @cache
 def _expectation(constants: Constants, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
     rows = (_rows(dtype), FLAT, _in(REAL, 2), _in(types.int32, 1))
-    signature = (*rows, FLAT, FLAT, *[_flat(real)] * 4, REAL, *[WHOLE] * 5, *NODES)
+    others = FLAT, _out(REAL, 1)
+    signature = (*rows, FLAT, FLAT, *[_flat(real)] * 4, FLAT, *others, REAL, *[WHOLE] * 5, *NODES)
     return compiler.build(expectation, signature, dict(constants + _number_constants(real)), mode)
 
 
@@ -186,6 +189,18 @@ def iterate_kernel(mode: Mode = "serial") -> Kernel:
     sums = (vector, matrix, tensor, *NODES, matrix, _out(WHOLE, 1))
     signature = (_in(WHOLE, 1), *rows, *shapes, *numbers, *parameters, *sums, _out(WHOLE, 1), REAL, vector)
     return compiler.build(iterate, signature, {}, mode)
+
+
+@cache
+def pivots_kernel(mode: Mode = "serial") -> Kernel:
+    """`pivots.pivots`, one variant."""
+    return compiler.build(pivots, (FLAT, _in(REAL, 2), _in(REAL, 3), _out(REAL, 1)), {}, mode)
+
+
+@cache
+def turns_kernel(mode: Mode = "serial") -> Kernel:
+    """`turns.turns`, one variant."""
+    return compiler.build(turns, (_in(REAL, 3), _in(REAL, 3), WHOLE, WHOLE, _out(REAL, 3)), {}, mode)
 
 
 @cache

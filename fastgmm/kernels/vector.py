@@ -141,6 +141,20 @@ def widen(typing: Any, tile: Any) -> Any:
 
 
 @intrinsic
+def narrow(typing: Any, tile: Any) -> Any:
+    """Round a tile of float64, of an even number of vectors, to float32 in half as many."""
+    single = lowering.Tile(types.float32, tile.rows, tile.vectors // 2)
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        half, mask = ir.VectorType(lowering.SINGLE, tile.lanes), lowering.lanes_mask(list(range(2 * tile.lanes)))
+        parts = [builder.fptrunc(builder.extract_value(values[0], n), half) for n in range(tile.size)]
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        return cgutils.pack_array(builder, [builder.shuffle_vector(*pair, mask) for pair in pairs], single.vector)
+
+    return single(tile), emit
+
+
+@intrinsic
 def column(typing: Any, tile: Any, a: Any, i: Any) -> Any:
     """Tile of the same shape whose row r holds ``a[i + r]`` in every lane."""
 

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.bounded_task import BoundedTask
 from fastgmm.diagonal_task import DiagonalTask, PooledTask, SphericalTask, pooled
 from fastgmm.errors import DataError
 from fastgmm.expectation_task import SKIP_BELOW, AbstractExpectation, ExpectationTask
 from fastgmm.frame import Frame
 from fastgmm.packed import PackedDiagonal, PackedMixture, turnable
 from fastgmm.parameters import Parameters
-from fastgmm.precision import arithmetic, told, trusted
+from fastgmm.precision import DOUBTS, Mask, arithmetic, planned, told, untold
+from fastgmm.promoted_task import PromotedTask
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.sweep import AbstractTask, sweep
 from fastgmm.threads import Team
@@ -46,6 +48,25 @@ class Trust:
     """float32 arithmetic for float32 rows."""
     pooled: bool = True
     """Pooled second moments as the difference of all rows' and those of the components' means."""
+    doubts: NDArray[np.int64] | None = None
+    """Passes whose sums in float32 did not tell a component's shape, (K,). The next has its shape from float64, so that
+    once says little."""
+    retaken: Mask | None = None
+    """Components that the pass at hand is taken again for, (K,)."""
+
+    def doubtful(self, n_components: int) -> Mask | None:
+        """Return which components are to be computed in float64."""
+        if self.doubts is None or len(self.doubts) != n_components:
+            self.doubts = self.retaken = None
+            return None
+        found = self.doubts >= DOUBTS
+        return found if self.retaken is None else found | self.retaken
+
+    def doubt(self, untold: Mask) -> None:
+        """Have the pass taken again with these components in float64."""
+        before = np.zeros(len(untold), dtype=np.int64) if self.doubts is None else self.doubts
+        self.doubts = before + untold
+        self.retaken = untold if self.retaken is None else untold | self.retaken
 
 
 class AbstractRows(ABC):
@@ -125,27 +146,54 @@ class AbstractRows(ABC):
         Parameters and statistics are in the coordinates of `frame`, or ours. `trust` tells, and learns, which short
         cuts these rows allow.
         """
-        trust = trust or Trust()
+        options: dict[str, Any] = {"given": given, "labels": labels, "skip_below": skip_below}
+        return self.taken(parameters, team, moments, trust or Trust(), frame, **options)[0]
+
+    def taken(
+        self,
+        parameters: Parameters,
+        team: Team,
+        moments: str,
+        trust: Trust,
+        frame: Frame | None = None,
+        **options: Any,
+    ) -> tuple[SufficientStatistics, Floats]:
+        """Take a pass, again where its short cuts lost digits; return statistics, and the sums they are made of."""
+        trust.retaken = None
         while True:
-            task = self.task(parameters, moments, trust, frame, skip_below=skip_below, given=given, labels=labels)
-            statistics, _ = self.summed(task, team)
-            if not self.distrusts(trust, task, statistics, team):
-                return statistics.reduced(moments)
+            task = self.task(parameters, moments, trust, frame, **options)
+            statistics, sums = self.summed(task, team)
+            if not self.distrusts(trust, task, statistics, sums, team):
+                return statistics.reduced(moments), sums
 
     def task(
         self, parameters: Parameters, moments: str, trust: Trust, frame: Frame | None = None, **options: Any
     ) -> AbstractExpectation:
         """Return the cheapest task whose sums tell the second moments asked for."""
-        mixture = self.packed(parameters, frame, narrow=trust.narrow)
+        fixed = options.get("given") is not None or options.get("labels") is not None
         if moments in ("diag", "spherical") and parameters.form in ("diag", "spherical"):
-            diagonal = PackedDiagonal(mixture.frame, parameters, mixture.real)
-            told = options.get("given") is not None or options.get("labels") is not None
-            if moments == "diag" or parameters.form == "diag" or told:
+            packed = self.packed(parameters, frame, narrow=trust.narrow)
+            diagonal = PackedDiagonal(packed.frame, parameters, packed.real)
+            if moments == "diag" or parameters.form == "diag" or fixed:
                 return DiagonalTask(diagonal, **options)
             return SphericalTask(diagonal, **options)
         if moments == "tied" and trust.pooled and turnable(parameters):
-            return PooledTask(PackedDiagonal(mixture.frame, parameters), **options)
-        return ExpectationTask(mixture, **options)
+            return PooledTask(PackedDiagonal(frame or self.frame, parameters), **options)
+        if fixed:
+            return ExpectationTask(self.packed(parameters, frame, narrow=trust.narrow), **options)
+        return self._planned(parameters, trust, frame or self.frame, **options)
+
+    def _planned(self, parameters: Parameters, trust: Trust, frame: Frame, **options: Any) -> AbstractExpectation:
+        """Return the task in the arithmetic, or the two, that resolve the components."""
+        if not (trust.narrow and self._narrow(frame)):
+            return ExpectationTask(PackedMixture(frame, parameters), **options)
+        plan = planned(parameters, trust.doubtful(parameters.n_components))
+        if plan.wide:
+            return ExpectationTask(PackedMixture(frame, parameters), **options)
+        if not plan.promoted.any():
+            return ExpectationTask(PackedMixture(frame, parameters, np.float32, plan.turned), **options)
+        skip_below = options.get("skip_below", SKIP_BELOW)
+        return PromotedTask.of(frame, parameters, plan.promoted, plan.turned, skip_below)
 
     def summed(self, task: AbstractExpectation, team: Team) -> tuple[SufficientStatistics, Floats]:
         """Return a task's statistics of all rows, and the sums that they were unpacked from."""
@@ -155,15 +203,33 @@ class AbstractRows(ABC):
             statistics = pooled(statistics, self.whole(task.mixture.frame, team))
         return statistics, sums
 
-    def distrusts(self, trust: Trust, task: AbstractExpectation, statistics: SufficientStatistics, team: Team) -> bool:
+    def distrusts(
+        self, trust: Trust, task: AbstractExpectation, statistics: SufficientStatistics, sums: Floats, team: Team
+    ) -> bool:
         """Return whether a pass must be taken again without its short cut, of which `trust` then knows."""
-        if task.mixture.real is np.float32 and not trusted(statistics):
+        if isinstance(task, PooledTask):
+            trust.pooled = told(statistics, self.whole(task.mixture.frame, team))
+            return not trust.pooled
+        if task.mixture.real is not np.float32:
+            return False
+        found = self._untold(task, statistics, sums)
+        if not found.any():
+            return False
+        if isinstance(task, BoundedTask) or statistics.form != "full":
             trust.narrow = False
-            return True
-        if isinstance(task, PooledTask) and not told(statistics, self.whole(task.mixture.frame, team)):
-            trust.pooled = False
-            return True
-        return False
+        else:
+            trust.doubt(found)
+        return True
+
+    def _untold(self, task: AbstractExpectation, statistics: SufficientStatistics, sums: Floats) -> Mask:
+        """Return of which components float32 sums do not tell the shape, as it is where they were formed."""
+        if isinstance(task, PromotedTask):
+            found = np.zeros(task.n_components, dtype=np.bool_)
+            found[~task.promoted] = untold(task.narrow.summed(sums[: task.narrow.node_length], self.weight))
+            return found
+        if isinstance(task, ExpectationTask) and task.mixture.turned is not None:
+            return untold(task.summed(sums, self.weight))
+        return untold(statistics)
 
     def whole(self, frame: Frame, team: Team) -> SufficientStatistics:
         """Return the statistics of all rows as one component, about a point near their mean; formed once a frame.
@@ -199,12 +265,13 @@ class AbstractRows(ABC):
         return rows
 
     def packed(self, parameters: Parameters, frame: Frame | None = None, *, narrow: bool = True) -> PackedMixture:
-        """Pack a mixture for a pass over these rows, in the arithmetic that resolves it on them."""
+        """Pack a mixture for a pass that computes all alike, in the arithmetic that resolves it on these rows."""
         frame = frame or self.frame
-        real = arithmetic(parameters, self.dtype) if narrow else np.float64
-        if real is np.float32 and not (self.ordinary and self._within(frame)):
-            real = np.float64
+        real = arithmetic(parameters, self.dtype) if narrow and self._narrow(frame) else np.float64
         return PackedMixture(frame, parameters, real)
 
-    def _within(self, frame: Frame) -> bool:
+    def _narrow(self, frame: Frame) -> bool:
+        """Whether rows and weights are of a size that float32 holds, with its square."""
+        if self.dtype != np.float32 or not self.ordinary:
+            return False
         return bool(np.abs(frame.rows(np.stack([self.low, self.high]))).max() <= WITHIN)

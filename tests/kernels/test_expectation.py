@@ -268,7 +268,7 @@ def test_float32_rows_in_float32(n_features: int, n_components: int) -> None:
 @pytest.mark.parametrize("n_features", [2, 8, 9, 17])
 def test_numbers_of_float32_rows_around_every_boundary(n_features: int) -> None:
     m = problems.mixture(2, n_features)
-    block, strip = block_rows(n_features), strip_rows(n_features, 2)
+    block, strip = block_rows(n_features), strip_rows(n_features, 2, np.float32)
     X = problems.drawn(m, 2 * block + 1).astype(np.float32)
     for n in [1, 2, 3, *(n + step for n in (WIDTH, 2 * WIDTH, strip, block, 2 * block) for step in (-1, 0, 1))]:
         serial = in_frame(X[:n], m, SERIAL)
@@ -379,12 +379,13 @@ class InPython(ExpectationTask):
     block = 2 * STEP
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
-        return expectation_kernel(self.n_features, dtype, self.mixture.real, "python")
+        turned = self.mixture.turned is not None
+        return expectation_kernel(self.n_features, dtype, self.mixture.real, "python", turned)
 
 
 @pytest.fixture
 def _short_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "strip_rows", lambda n_features, n_components: STEP)
+    monkeypatch.setattr(layout, "strip_rows", lambda n_features, n_components, real: STEP)
 
 
 def in_python(

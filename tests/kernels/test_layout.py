@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -123,8 +125,9 @@ def test_a_record_of_few_features_is_a_lower_triangle(n_features: int, lanes: in
 
 @pytest.mark.parametrize("n_features", FEATURES)
 @pytest.mark.parametrize("n_components", [1, 2, 64, 5000])
-def test_blocks_hold_strips_and_both_are_whole_steps(n_features: int, n_components: int) -> None:
-    block, strip = block_rows(n_features), strip_rows(n_features, n_components)
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+def test_blocks_hold_strips_and_both_are_whole_steps(real: Any, n_features: int, n_components: int) -> None:
+    block, strip = block_rows(n_features), strip_rows(n_features, n_components, real)
     assert block % STEP == strip % STEP == 0
     assert block >= strip >= STEP
 

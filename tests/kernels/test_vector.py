@@ -286,6 +286,23 @@ def test_widen_keeps_the_order(rows: int, vectors: int, real: Any) -> None:
     np.testing.assert_array_equal(found[2 : 2 + width], source[1 : 1 + width].astype(np.float64))
 
 
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 2), (3, 4)])
+def test_narrow_rounds_and_keeps_the_order(rows: int, vectors: int) -> None:
+    width = vectors * LANES
+
+    def make(source: Any) -> Callable[..., None]:
+        load, store, narrow = source.load, source.store, source.narrow
+
+        def kernel(a, b):
+            store(narrow(load(a, 1, width, rows, vectors)), b, 2, width + 1)
+
+        return kernel
+
+    source = uniform(1 + rows * width)
+    found = assert_same(make, source, np.zeros(2 + rows * (width + 1), dtype=np.float32))[-1]
+    np.testing.assert_array_equal(found[2 : 2 + width], source[1 : 1 + width].astype(np.float32))
+
+
 @REALS
 @pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (PANEL, GROUP)])
 def test_accumulate_adds_in_float64(rows: int, vectors: int, real: Any) -> None:
