@@ -138,7 +138,7 @@ def factors_kernel(mode: Mode = "serial") -> Kernel:
 @cache
 def growth_kernel(mode: Mode = "serial") -> Kernel:
     """`growth.growth`, one variant."""
-    return compiler.build(growth, (_in(REAL, 3), _in(REAL, 3), _out(REAL, 1)), {}, mode)
+    return compiler.build(growth, (_in(REAL, 3), _in(REAL, 3), _out(REAL, 2)), {}, mode)
 
 
 @cache
