@@ -1,8 +1,8 @@
 """How far one set of whiteners is from the next: what transported bounds ask of every component.
 
 With G = W L' the changes of squared lengths are the eigenvalues of GᵀG − I = E + Eᵀ + EᵀE, E = G − I. A norm of E says
-less: for what turns rows about their mean it is large, and the eigenvalues are not. In the second half of fits, photograph's
-patches / d64k32, lengths were bounded to within 8 / 5 % by norms, and to within 3 / 3 % so.
+less: it is as large for a change that turns rows about their mean, and leaves their lengths. Late in fits of a
+photograph's patches lengths were known to 8 % by norms, and to 3 % so: 0.36 of the pairs evaluated, and 0.30.
 """
 
 from __future__ import annotations
