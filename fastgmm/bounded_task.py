@@ -37,7 +37,11 @@ WORN = 256.0
 
 
 FEWEST = 0.1
-"""Share of the evaluated pairs from which it pays to settle the rows that are alone: each spares one."""
+"""Share of the evaluated pairs from which it pays to settle the rows that are alone: each spares one.
+
+d64k32 at a share of 0.38: 0.79 of the sweep's time; d32k32 at 0.11: 0.96;
+photograph's patches with 1e-9 at 0.05: 1.00; d16k128 with 1e-9 at 0.007: 1.10.
+"""
 
 FAR = 2.0
 """Step, in whitened units and as a factor, at which settled sums are formed anew."""

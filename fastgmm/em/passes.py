@@ -40,8 +40,8 @@ PAYS = {16: 0.3, 24: 0.5, 48: 0.6}
 """Evaluated share of pairs up to which the bounded pass is kept, by the least number of features.
 
 A listed pair costs 2.0 / 1.4 / 1.2 times a pair of the dense pass at D = 16 / 32 / 64 (Zen 5, cycles 29 / 62 / 190 for
-15 / 45 / 158), a bound 0.8 cycles. Evaluated share and time against dense, per iteration: d16k128 0.20, 0.65; d32k32
-0.08, 0.33; d64k32 0.03, 0.17; photograph's patches (D = 64) 0.30, 0.57.
+15 / 45 / 158), a bound 0.8 cycles. Evaluated share and time against dense, per iteration: d16k128 0.20, 0.66; d32k32
+0.08, 0.34; d64k32 0.03, 0.18; photograph's patches (D = 64) 0.30, 0.54.
 """
 
 
