@@ -155,6 +155,8 @@ def evaluate_strip(
 @part
 def exponentials_listed(end, listed, values, top):
     """Turn the log-densities of all lists into densities relative to each row's largest."""
+    for j in range(end, end + LANES):  # what fills the last vector
+        values[j] = -FARTHEST
     first = 0
     while first < end:
         store(exp(subtract(load(values, first, 0, 1, SINGLE), gathered(top, listed, first))), values, first, 0)
