@@ -81,6 +81,10 @@ class AbstractTask(ABC):
         """Blocks between two returns to Python."""
         return blocks_per_span(self.flop_per_row, self.block)
 
+    def cuts(self, first_block: int, blocks: int, parts: int) -> list[int]:
+        """Return where to cut a run of blocks into so many parts, each about as much work."""
+        return [blocks * t // parts for t in range(parts + 1)]
+
     @abstractmethod
     def call(
         self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
@@ -111,7 +115,7 @@ def added(
             if team.mode == "parallel" or team.size == 1:
                 nodes = nodes_of(task, team.size, team.mode, start, X, weights)
             else:
-                pieces = _pieces(start, X, weights, task.block, team.size)
+                pieces = _pieces(task, start, X, weights, team.size)
                 runs = team.map(lambda piece: nodes_of(task, 1, "serial", *piece), pieces)
                 nodes = [node for run in runs for node in run]
             for level, sums in nodes:
@@ -121,7 +125,7 @@ def added(
 
 def stacks(blocks: int, parts: int, length: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
     """Return room for the nodes that a kernel leaves of so many blocks: nodes, levels and depths of each part."""
-    depth = 2 * (-(-blocks // parts)).bit_length() + 2
+    depth = 2 * blocks.bit_length() + 2  # a part may be most of them
     return np.empty((parts, depth, length)), np.empty((parts, depth), np.int64), np.empty(parts, np.int64)
 
 
@@ -135,9 +139,15 @@ def nodes_of(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[A
     return [(int(levels[t, i]), nodes[t, i].copy()) for t in range(parts) for i in range(depths[t])]
 
 
-def _pieces(start: int, X: NDArray[Any], weights: Floats, block: int, parts: int) -> list[tuple[int, Any, Floats]]:
+def _pieces(
+    task: AbstractTask, start: int, X: NDArray[Any], weights: Floats, parts: int
+) -> list[tuple[int, Any, Floats]]:
     """Cut a span into contiguous runs of whole blocks, one for each thread."""
-    blocks = -(-len(X) // block)
-    parts = min(parts, blocks)
-    cuts = [min(blocks * t // parts * block, len(X)) for t in range(parts)] + [len(X)]
-    return [(start + low, X[low:high], weights[low:high] if weights.size else weights) for low, high in pairwise(cuts)]
+    blocks = -(-len(X) // task.block)
+    places = task.cuts(start // task.block, blocks, min(parts, blocks))
+    cuts = [min(place * task.block, len(X)) for place in places]
+    return [
+        (start + low, X[low:high], weights[low:high] if weights.size else weights)
+        for low, high in pairwise(cuts)
+        if low < high
+    ]

@@ -40,8 +40,8 @@ PAYS = {16: 0.3, 24: 0.5, 48: 0.6}
 """Evaluated share of pairs up to which the bounded pass is kept, by the least number of features.
 
 A listed pair costs 2.0 / 1.4 / 1.2 times a pair of the dense pass at D = 16 / 32 / 64 (Zen 5, cycles 29 / 62 / 190 for
-15 / 45 / 158), a bound 0.8 cycles. Evaluated share and time against dense, per iteration: d16k128 0.20, 0.73; d16k32
-0.26, 0.92; d32k32 0.10, 0.38; d64k32 0.04, 0.26; photograph's patches (D = 64) 0.29, 0.63.
+15 / 45 / 158), a bound 0.8 cycles. Evaluated share and time against dense, per iteration: d16k128 0.20, 0.66; d32k32
+0.08, 0.34; d64k32 0.03, 0.18; photograph's patches (D = 64) 0.30, 0.54.
 """
 
 
@@ -109,23 +109,28 @@ class BoundedPasses(AbstractPasses):
     def __init__(self, rows: AbstractRows, n_components: int, team: Team, skip_below: float = SKIP_BELOW) -> None:
         self._rows, self._team, self._skip_below = rows, team, skip_below
         self._trust = Trust()
-        self._state = BoundedState(rows.n_rows, n_components)
+        self._state = BoundedState(rows.n_rows, rows.n_features, n_components)
         self._before: Parameters | None = None
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Move the bounds along with the parameters, and compute what they leave."""
         step = Step.none(parameters.n_components)
         if self._before is not None:
-            step = transport(self._before, parameters)
+            step = transport(self._before, parameters, self._team)
+        settle = self._state.settles(step, self._skip_below)
         while True:
             mixture = self._rows.packed(parameters, narrow=self._trust.narrow)
             motion = self._state.move(step)
-            task = BoundedTask(mixture, self._skip_below, state=self._state, motion=motion, share=self.evaluated)
+            task = BoundedTask(
+                mixture, self._skip_below, state=self._state, motion=motion, share=self.evaluated, settle=settle,
+                team=self._team,
+            )  # fmt: skip
             statistics, sums = self._rows.summed(task, self._team)
             if not self._rows.distrusts(self._trust, task, statistics, sums, self._team):
                 break
             step = Step.none(parameters.n_components)
         self._before = parameters
+        self._state.learn(task, sums)
         self.evaluated = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
         return statistics
 
@@ -139,7 +144,7 @@ class BoundedPasses(AbstractPasses):
             BOUNDS: known.bounds,
             "homes": known.homes,
             "distances": known.distances,
-        }
+        } | known.arrays()
         if self._before is not None:
             found |= {f"before.{name}": getattr(self._before, name) for name in ("weights", "means", "covariances")}
         return found
@@ -150,6 +155,7 @@ class BoundedPasses(AbstractPasses):
         self._trust = Trust(bool(narrow), bool(pooled))
         for name in ("factor", "offset", BOUNDS, "homes", "distances"):
             setattr(self._state, name, state[name])
+        self._state.restore(state)
         if "before.means" in state:
             self._before = Parameters(state["before.weights"], state["before.means"], state["before.covariances"])
 

@@ -12,24 +12,41 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.layout import CHUNK, HEADER, STEP, WIDTH
-from fastgmm.kernels.listed import above, chosen, gathered, list_lanes, raise_listed, scatter
+from fastgmm.kernels.listed import above, chosen, gathered, pack_lanes, pick_lanes
 from fastgmm.kernels.moments import SINGLE, add_listed
 from fastgmm.kernels.nodes import push
-from fastgmm.kernels.rowwise import AHEAD, centre_rows, rows_distance
+from fastgmm.kernels.settled import (
+    any_settled,
+    close_seen,
+    count_homes,
+    evaluate_own,
+    load_opened,
+    look_at,
+    mark_alone,
+    open_listed,
+    owed_likelihood,
+    pay_debts,
+    settle_debts,
+    settle_rows,
+)
 from fastgmm.kernels.strips import groups_of, load_rows, load_weights, scratch
-from fastgmm.kernels.target import GROUP, LANES, PANEL
+from fastgmm.kernels.survivors import (
+    BOUND_LANES,
+    evaluate_strip,
+    exponentials_listed,
+    list_strip,
+    reach_rows,
+    sum_listed,
+)
+from fastgmm.kernels.target import GROUP, LANES
 from fastgmm.kernels.vector import (
     add,
     divide,
-    exp,
-    larger,
     load,
     log,
     multiply,
     multiply_add,
-    smaller,
     spread,
-    sqrt,
     store,
     subtract,
     total,
@@ -40,110 +57,11 @@ from fastgmm.kernels.vector import (
 REAL, WIDENED_GROUP = np.float64, GROUP
 """Set by `compile.build`: the numbers computed with, and how many vectors of float64 a group makes."""
 
-HEAD, FARTHEST = PANEL, 1e300
-"""Set by `compile.build`: features before the first panel, and the largest squared distance."""
+BELOW_ONE = 1.0 - 2.0**-53
+"""Set by `compile.build`: the number before 1."""
 
 SAFETY = 1.0 - 2.0**-20
 """Set by `compile.build`: factor on a distance before it becomes a bound, for the rounding of what is computed."""
-
-SLACK = 2.0**-20
-"""Share by which comparisons in float32 are loosened: 16 roundings."""
-
-BOUND_LANES = 2 * LANES
-"""Bounds are float32, also where rows are float64."""
-
-FARTHEST_BOUND = 1e18
-"""Its square is still a float32."""
-
-
-@part
-def reach_rows(start, n, stride, homes, distances, grow, shift, log_constants, log_skip, reach):
-    """Write how far each row reaches: component k matters only if its distance² − 2 log_constants[k] is less.
-
-    At home the distance is at most grow ‖y‖ + shift, which gives the row a density that others are measured by.
-    Without a home everything matters. O(n).
-    """
-    largest = 0.0
-    for k in range(log_constants.shape[0]):
-        if log_constants[k] > -np.inf:
-            largest = max(largest, 2.0 * np.abs(log_constants[k]))
-    for p in range(n):
-        k = homes[start + p]
-        if k >= 0:
-            most = grow[k] * distances[start + p] + shift[k]
-            floor = most * most - 2.0 * log_constants[k] + 2.0 * log_skip
-            reach[p] = floor + SLACK * (np.abs(floor) + largest)
-        else:
-            reach[p] = np.inf
-    for p in range(n, stride):
-        reach[p] = -np.inf
-
-
-@part
-def list_survivors(bounds, place, stride, factor, offset, level, reach, renew, listed, begin):
-    """List the rows that component k's bounds do not rule out, from `begin` on; return how many.
-
-    bound = max(factor · stored − offset, 0); ruled out if bound² + level ≥ reach. Half a cycle a pair. With `renew` the
-    bounds are stored as they are now.
-    """
-    count, p = begin, 0
-    while p < stride:
-        stored = load(bounds, place + p, 0, 1, SINGLE)
-        bound = multiply_add(stored, spread(factor, SINGLE), spread(-offset, SINGLE))
-        bound = larger(bound, spread(np.float32(0.0), SINGLE))
-        if renew:
-            store(bound, bounds, place + p, 0)
-        height = multiply_add(bound, bound, spread(level, SINGLE))
-        mask = above(subtract(load(reach, p, 0, 1, SINGLE), height), np.float32(0.0))
-        list_lanes(np.float32, p, mask, listed, count)
-        count += chosen(mask)
-        p += BOUND_LANES
-    return count - begin
-
-
-@part
-def evaluate_listed(
-    k, begin, count, listed, rows, row_length, padded_means, log_constants, columns, z, values, bounds, place, factor,
-    offset, top,
-):  # fmt: skip
-    """Compute component k for its listed rows: log-densities, new bounds, and each row's largest so far.
-
-    The list is filled up to whole vectors with its last row.
-    """
-    w = k * row_length * row_length
-    whole = (count + LANES - 1) // LANES * LANES
-    for j in range(count, whole):
-        listed[begin + j] = listed[begin + count - 1]
-    first = 0
-    while first < whole:
-        size = min(AHEAD, whole - first)
-        centre_rows(rows, row_length, padded_means, k * row_length, listed, begin + first, size, z)
-        p = 0
-        while p < size:
-            rows_distance(z, p * row_length, row_length, columns, w, values, begin + first + p)
-            p += PANEL
-        first += AHEAD
-    segment, i = bounds[place:], begin
-    while i < begin + whole:
-        distance = smaller(load(values, i, 0, 1, SINGLE), spread(REAL(FARTHEST), SINGLE))
-        value = multiply_add(distance, spread(REAL(-0.5), SINGLE), spread(log_constants[k], SINGLE))
-        store(value, values, i, 0)
-        raise_listed(value, top, listed, i)
-        bound = multiply_add(sqrt(distance), spread(REAL(SAFETY), SINGLE), spread(REAL(offset), SINGLE))
-        bound = smaller(multiply(bound, spread(REAL(factor), SINGLE)), spread(REAL(FARTHEST_BOUND), SINGLE))
-        scatter(bound, segment, listed, i)
-        i += LANES
-
-
-@part
-def sum_listed(end, listed, values, top, mass):
-    """Turn the log-densities of all lists into densities relative to each row's largest; add these up in `mass`."""
-    first = 0
-    while first < end:
-        store(exp(subtract(load(values, first, 0, 1, SINGLE), gathered(top, listed, first))), values, first, 0)
-        first += LANES
-    for j in range(end):
-        mass[listed[j]] += values[j]
 
 
 @part
@@ -167,89 +85,155 @@ def keep_listed(k, begin, end, listed, values, factor, floor, homes, start, acti
 
     A row is at home where its density relative to its largest is 1.
     """
-    count = 0
-    for j in range(begin, end):
-        p = listed[j]
-        active[count] = p
-        shares[count] = values[j] * factor[p]
-        count += np.int64(values[j] > floor[p])
-        if values[j] == 1.0:
-            homes[start + p] = k
-    for lane in range(LANES):
-        shares[count + lane] = 0.0
+    # Row by row: d16k128, 5 times as long, 0.1 of the pass.
+    count, j = 0, begin
+    while j < end:
+        there = (1 << min(end - j, LANES)) - 1
+        density = load(values, j, 0, 1, SINGLE)
+        mask = above(subtract(density, gathered(floor, listed, j)), REAL(0.0)) & there
+        share = multiply(density, gathered(factor, listed, j))
+        best = above(density, REAL(BELOW_ONE)) & there
+        if best:
+            pick_lanes(REAL, listed, j, best, active, count)
+            for i in range(chosen(best)):
+                homes[start + active[count + i]] = k
+        pick_lanes(REAL, listed, j, mask, active, count)
+        pack_lanes(share, mask, shares, count)
+        count += chosen(mask)
+        j += LANES
+    store(zeros(REAL, 1, SINGLE), shares, count, 0)
     return count
 
 
 @part
-def measure_homes(start, n, top, log_constants, homes, distances):
-    """Write an upper bound of each row's distance from its home, √(2 (log_constants[k] − top)). O(n)."""
+def measure_homes(start, n, opened, top, log_constants, homes, distances):
+    """Write an upper bound of each opened row's distance from its home, √(2 (log_constants[k] − top)). O(n)."""
     for p in range(n):
-        k = homes[start + p]
-        room = (1.0 - SAFETY) * (np.abs(log_constants[k]) + np.abs(top[p]))
-        distances[start + p] = np.sqrt(max(2.0 * (log_constants[k] - top[p]), 0.0) + room) * (2.0 - SAFETY)
+        if opened[p] == 1:
+            k = homes[start + p]
+            room = (1.0 - SAFETY) * (np.abs(log_constants[k]) + np.abs(top[p]))
+            distances[start + p] = np.sqrt(max(2.0 * (log_constants[k] - top[p]), 0.0) + room) * (2.0 - SAFETY)
+
+
+@part
+def sum_strip(
+    start, stride, fresh, settle, n_features, record, begins, listed, values, factor, floor, homes, alone, row_weights,
+    settled, bounds, n_owing, owing, owes, owed, rows, row_length, padded_means, z, active, shares, entering, weights,
+    node,
+):  # fmt: skip
+    """Add the moments of a strip's listed rows to `node`, component by component; return how many pairs had a share."""
+    n_components, computed = begins.shape[0] - 1, 0
+    for k in range(n_components):
+        entry = HEADER + k * record
+        behind = entry + n_components * record
+        if fresh:  # here, not all at once, so that it is still in the cache when it is added to
+            node[entry : entry + record] = 0.0
+            if settle:
+                node[behind : behind + record] = 0.0
+        kept = keep_listed(k, begins[k], begins[k + 1], listed, values, factor, floor, homes, start, active, shares)
+        computed += kept
+        if settle:
+            place = start * n_components + k * stride
+            stay = settle_rows(
+                k, start, place, kept, active, shares, alone, row_weights, settled, bounds, entering, weights
+            )
+            add_listed(k, entering, weights, kept - stay, n_features, rows, row_length, padded_means, z, node, behind)
+            kept = stay
+        add_listed(k, active, shares, kept, n_features, rows, row_length, padded_means, z, node, entry)
+        if n_owing > 0 and owes[k] > 0:
+            pay_debts(
+                k, start, n_owing, owing, settled, owed, factor, active, shares, n_features, rows, row_length,
+                padded_means, z, node, entry, record,
+            )  # fmt: skip
+    return computed
 
 
 @part
 def bounded_block(
     X, first, last, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets,
-    new_factors, new_offsets, grow, shift, log_skip, skip_below, renew, record, row_length, strip, bounds, homes,
-    distances, node, rows, z, values, row_weights, reach, top, mass, factor, listed, begins,
-    active, shares,
+    new_factors, new_offsets, grow, shift, log_skip, skip_below, renew, settle, record, row_length, strip, bounds,
+    homes, distances, settled, node, rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed,
+    begins, opened, alone, at, active, shares, looked, owing, owes, entering, weights,
 ):  # fmt: skip
-    """Write the sums of rows first … last−1 to `node`, as `expectation_block` does; node[1] counts evaluated pairs."""
+    """Write the sums of rows first … last−1 to `node`, as `expectation_block` does.
+
+    node[1] counts evaluated pairs, node[2] rows that are alone and not settled before, node[3] settled rows that are
+    not alone. Rows that settle add to the records behind. Returns how many densities and moments were computed.
+    """
     n_components, n_features = log_constants.shape[0], X.shape[1]
     node[:HEADER] = 0.0
+    computed, owed_sum = 0, 0.0
     log_likelihood = zeros(np.float64, 1, WIDENED_GROUP)
     for start in range(first, last, strip):
         n = min(strip, last - start)
         groups, stride = groups_of(n), (n + STEP - 1) // STEP * STEP
-        load_rows(X, start, n, centre, scale, row_length, rows)
         load_weights(sample_weight, start, n, row_weights)
         reach_rows(start, n, stride, homes, distances, grow, shift, log_constants, log_skip, reach)
+        n_looked = 0
+        some = any_settled(start, n, stride, n_components, settle, False, bounds, settled)
+        whole = list_strip(start, stride, bounds, factors, offsets, log_constants, reach, renew, listed, begins)
+        if some:
+            if renew:
+                any_settled(start, n, stride, n_components, settle, True, bounds, settled)
+            open_listed(start, n, whole, listed, settled, opened)
+            n_looked = load_opened(X, start, n, centre, scale, row_length, settled, opened, looked, rows)
+        else:
+            opened[:n] = 1
+            load_rows(X, start, n, centre, scale, row_length, rows)
         for p in range(groups * WIDTH):
-            top[p] = -np.inf if p < n else 0.0
-            mass[p] = 0.0 if p < n else 1.0
-        end = 0
-        for k in range(n_components):
-            place = start * n_components + k * stride
-            level = np.float32(-2.0 * log_constants[k])
-            count = list_survivors(
-                bounds, place, stride, np.float32(factors[k]), np.float32(offsets[k]), level, reach, renew, listed, end
-            )
-            evaluate_listed(
-                k, end, count, listed, rows, row_length, padded_means, log_constants, columns, z, values, bounds,
-                place, new_factors[k], new_offsets[k], top,
+            there = p < n and opened[min(p, n - 1)] == 1
+            top[p] = -np.inf if there else 0.0
+            sums[p] = 0.0 if there else 1.0
+        evaluate_strip(
+            start, stride, begins, listed, rows, row_length, padded_means, log_constants, columns, z, values, bounds,
+            new_factors, new_offsets, top,
+        )  # fmt: skip
+        end, n_owing = whole, 0
+        if some:
+            n_owing = look_at(n_looked, log_constants, reach, opened, top, sums, looked, owing)
+            count_homes(start, n_owing, owing, settled, owes)
+            end = evaluate_own(
+                start, stride, n_owing, owing, owes, settled, end, listed, at, rows, row_length, padded_means,
+                log_constants, columns, z, values, bounds, new_factors, new_offsets, top,
             )  # fmt: skip
-            begins[k] = end
-            end += count
-        begins[n_components] = end
+            owed_sum += owed_likelihood(n_owing, owing, at, values, row_weights)
+        exponentials_listed(end, listed, values, top)
+        sum_listed(whole, listed, values, sums)
+        if some:
+            close_seen(n_looked, looked, opened, top)
+            n_owing = settle_debts(start, n_owing, owing, settled, at, values, sums, skip_below, homes, owed)
+            count_homes(start, n_owing, owing, settled, owes)
         node[1] += end
-        sum_listed(end, listed, values, top, mass)
+        node[2] += mark_alone(start, n, sums, skip_below, settled, alone)
+        node[3] += n_owing
+        for p in range(groups * WIDTH):
+            mass[p] = sums[p]
         log_likelihood = normalise_rows(groups, top, mass, row_weights, skip_below, factor, mass, log_likelihood)
-        for k in range(n_components):
-            if start == first:  # here, not all at once, so that it is still in the cache when it is added to
-                node[HEADER + k * record : HEADER + (k + 1) * record] = 0.0
-            count = keep_listed(k, begins[k], begins[k + 1], listed, values, factor, mass, homes, start, active, shares)
-            add_listed(
-                k, active, shares, count, n_features, rows, row_length, padded_means, z, node, HEADER + k * record
-            )
-        measure_homes(start, n, top, log_constants, homes, distances)
-    node[0] = total(log_likelihood)
+        computed += end + sum_strip(
+            start, stride, start == first, settle, n_features, record, begins, listed, values, factor, mass, homes,
+            alone, row_weights, settled, bounds, n_owing, owing, owes, owed, rows, row_length, padded_means, z, active,
+            shares, entering, weights, node,
+        )  # fmt: skip
+        measure_homes(start, n, opened, top, log_constants, homes, distances)
+    node[0] = total(log_likelihood) - owed_sum
+    return computed
 
 
 def bounded(
     t, parts, X, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets, new_factors,
-    new_offsets, grow, shift, log_skip, skip_below, renew, record, row_length, block, strip, bounds, homes, distances,
-    first_block, nodes, levels, depths,
+    new_offsets, grow, shift, log_skip, skip_below, renew, settle, record, row_length, block, strip, cuts, bounds,
+    homes, distances, settled, work, first_block, nodes, levels, depths,
 ):  # fmt: skip
     """Sum the rows of X block by block, skipping pairs of rows and components that cannot matter.
 
     Everything is as in `expectation`, but for pairs below skip_below of their row. Bounds are read as
     factors[k] · bound − offsets[k] and written as (distance + new_offsets[k]) · new_factors[k]. Reads and renews
     `bounds` (strips, K, rows of a strip) of float32, `homes` and `distances` (n,); node[1] counts the pairs evaluated.
+    With `settle` rows that are alone are settled: `settled` (n,) takes their homes, else −1, and records of their sums
+    follow on the others. Without, rows that are settled already are left out, but for what changed (`kernels.settled`).
+    Part t takes the blocks cuts[t] … cuts[t + 1] − 1; `work` (blocks,) tells what each of them was.
     """
     n_rows, n_components = X.shape[0], log_constants.shape[0]
-    n_blocks = (n_rows + block - 1) // block
     rows = scratch(row_length * strip, REAL)
     rows[:] = 0.0
     z = scratch(row_length * CHUNK, REAL)
@@ -257,19 +241,30 @@ def bounded(
     row_weights = scratch(strip, REAL)
     reach = scratch(strip, np.float32)
     top = scratch(strip, REAL)
+    sums = scratch(strip, np.float64)
     mass = scratch(strip, REAL)
     factor = scratch(strip, REAL)
-    listed = np.zeros(n_components * strip + WIDTH + BOUND_LANES, dtype=np.int32)
+    owed = scratch(strip, REAL)
+    listed = np.zeros(n_components * strip + WIDTH + BOUND_LANES + LANES, dtype=np.int32)
     begins = np.empty(n_components + 1, dtype=np.int64)
-    active = np.empty(strip + 1, dtype=np.int32)
+    opened = np.zeros(strip, dtype=np.int32)
+    alone = np.zeros(strip, dtype=np.int32)
+    at = np.zeros(strip, dtype=np.int32)
+    active = np.empty(strip + LANES, dtype=np.int32)
     shares = scratch(strip + LANES + 1, REAL)
+    looked = np.empty(strip + 1, dtype=np.int32)
+    owing = np.empty(strip, dtype=np.int32)
+    owes = np.empty(n_components, dtype=np.int32)
+    entering = np.empty(strip, dtype=np.int32)
+    weights = scratch(strip + LANES + 1, REAL)
     depth = 0
-    for b in range(n_blocks * t // parts, n_blocks * (t + 1) // parts):
-        bounded_block(
+    for b in range(cuts[t], cuts[t + 1]):
+        work[b] = bounded_block(
             X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
             log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
-            renew, record, row_length, strip, bounds, homes, distances, nodes[t, depth], rows, z, values,
-            row_weights, reach, top, mass, factor, listed, begins, active, shares,
+            renew, settle, record, row_length, strip, bounds, homes, distances, settled, nodes[t, depth], rows, z,
+            values, row_weights, reach, top, sums, mass, factor, owed, listed, begins, opened, alone, at, active,
+            shares, looked, owing, owes, entering, weights,
         )  # fmt: skip
         depth = push(nodes[t], levels[t], depth, first_block + b)
     depths[t] = depth

@@ -1,72 +1,165 @@
-"""How far one set of whiteners is from the next: what transported bounds ask of every component."""
+"""How far one set of whiteners is from the next: what transported bounds ask of every component.
+
+With G = W L' the changes of squared lengths are the eigenvalues of GᵀG − I = E + Eᵀ + EᵀE, E = G − I. A norm of E says
+less: it is as large for a change that turns rows about their mean, and leaves their lengths. Late in fits of a
+photograph's patches lengths were known to 8 % by norms, and to 3 % so: 0.36 of the pairs evaluated, and 0.30.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fastgmm.kernels.compile import part
+from fastgmm.kernels.products import outer, outer_rows
 from fastgmm.kernels.strips import scratch
-from fastgmm.kernels.target import GROUP, LANES
+from fastgmm.kernels.target import GROUP, LANES, PANEL
 from fastgmm.kernels.vector import load, multiply_add, spread, store, zeros
 
+PANEL_ROWS = (0,) * PANEL
+
+BISECTIONS = 7
+"""Halvings of an interval that holds an eigenvalue: to 1 % of it."""
+
 
 @part
-def difference(whitener, cholesky, n_features, stride, rows, error):
-    """Write E = W L − I, both lower triangles, tile by tile; return its largest number. D³/6 FMA."""
-    largest = 0.0
-    for i in range(n_features):
-        for c in range(n_features):
-            rows[i * stride + c] = cholesky[i, c]
-    for i in range(n_features):
+def difference(n_features, stride, whitener, cholesky, error):
+    """Write E = W L − I, all lower triangles with rows of `stride`, tile by tile. D³/6 FMA."""
+    i = 0
+    while i < n_features:
         c = 0
-        while c <= i:
-            sums = zeros(np.float64, 1, GROUP)
-            for j in range(c, i + 1):
-                sums = multiply_add(load(rows, j * stride + c, 0, 1, GROUP), spread(whitener[i, j], GROUP), sums)
-            store(sums, error, i * stride + c, 0)
+        while c < i + PANEL:
+            tile = zeros(np.float64, PANEL_ROWS, GROUP)
+            for j in range(c, min(i + PANEL, n_features)):
+                tile = outer_rows(tile, whitener, i * stride + j, stride, cholesky, j * stride + c, 0)
+            store(tile, error, i * stride + c, stride)
             c += GROUP * LANES
+        i += PANEL
+    for i in range(n_features):
         error[i * stride + i] -= 1.0
-        for c in range(i + 1):
-            largest = max(largest, np.abs(error[i * stride + c]))
-    return largest
 
 
 @part
-def square_norm(error, n_features, stride, scale, row):
-    """Return ‖EᵀE‖_F of a lower triangle divided by `scale`; `row` takes EᵀE row by row. D³/6 FMA."""
-    for i in range(n_features):
-        for c in range(i + 1):
-            error[i * stride + c] /= scale
-    total = 0.0
-    for a in range(n_features):
+def changes(n_features, stride, error, change):
+    """Write E + Eᵀ + EᵀE, whole. D³/2 FMA."""
+    a = 0
+    while a < n_features:
         c = 0
-        while c <= a:
-            sums = zeros(np.float64, 1, GROUP)
+        while c < n_features:
+            tile = load(error, a * stride + c, stride, PANEL_ROWS, GROUP)
             for i in range(a, n_features):
-                sums = multiply_add(
-                    load(error, i * stride + c, 0, 1, GROUP), spread(error[i * stride + a], GROUP), sums
-                )
-            store(sums, row, c, 0)
+                tile = outer(tile, error, i * stride + a, error, i * stride + c)
+            store(tile, change, a * stride + c, stride)
             c += GROUP * LANES
-        for c in range(a):
-            total += 2.0 * row[c] * row[c]
-        total += row[a] * row[a]
-    return np.sqrt(total)
+        a += PANEL
+    for a in range(n_features):
+        for c in range(a + 1):
+            change[c * stride + a] += error[a * stride + c]
 
 
-def growth(t, parts, whiteners, choleskys, norms):
-    """Write upper bounds of ‖W_k L_k − I‖, the square root of ‖EᵀE‖_F, for a share of the components.
+@part
+def reflect(first, n_features, stride, matrix, v, q):
+    """Replace a symmetric matrix by (I − β v vᵀ) M (I − β v vᵀ), β = 2 / vᵀv, rows and columns from `first` on.
 
-    Reads lower triangles W and L (K, D, D); writes norms (K,). Within a factor √D of the norm. K D³ flop.
+    v is 0 before. Writes −v over v; q is scratch. Rows and columns before `first` are of no account.
+    """
+    squares = inner = 0.0
+    for i in range(first, n_features):
+        squares += v[i] * v[i]
+    begin = first // (GROUP * LANES) * (GROUP * LANES)
+    c = begin
+    while c < n_features:
+        sums = zeros(np.float64, 1, GROUP)
+        for i in range(first, n_features):
+            sums = multiply_add(load(matrix, i * stride + c, 0, 1, GROUP), spread(v[i], GROUP), sums)
+        store(sums, q, c, 0)
+        c += GROUP * LANES
+    for i in range(first, n_features):
+        inner += q[i] * v[i]
+    for i in range(first, n_features):
+        q[i] = 2.0 / squares * (q[i] - inner / squares * v[i])
+        v[i] = -v[i]
+    i = first // PANEL * PANEL
+    for j in range(begin, first):
+        q[j] = 0.0
+    while i < n_features:
+        c = begin
+        while c < n_features:
+            tile = load(matrix, i * stride + c, stride, PANEL_ROWS, GROUP)
+            store(outer(outer(tile, v, i, q, c), q, i, v, c), matrix, i * stride + c, stride)
+            c += GROUP * LANES
+        i += PANEL
+
+
+@part
+def tridiagonalise(n_features, stride, matrix, v, q, diagonal, beside):
+    """Write a tridiagonal matrix with a symmetric one's eigenvalues, by Householder's reflections. D³ FMA.
+
+    beside[i] is the square of the number between places i − 1 and i. The matrix is used up.
+    """
+    v[:] = 0.0
+    q[:] = 0.0
+    beside[0] = 0.0
+    for j in range(n_features):
+        diagonal[j] = matrix[j * stride + j]
+        rest = 0.0
+        v[j] = 0.0
+        for i in range(j + 1, n_features):
+            v[i] = matrix[j * stride + i]
+            rest += v[i] * v[i]
+        if j + 1 < n_features:
+            beside[j + 1] = rest
+            if rest > v[j + 1] * v[j + 1]:
+                v[j + 1] += np.sqrt(rest) if v[j + 1] > 0.0 else -np.sqrt(rest)
+                reflect(j + 1, n_features, stride, matrix, v, q)
+
+
+@part
+def largest_eigenvalue(n_features, sign, diagonal, beside):
+    """Return an upper bound of the largest eigenvalue of a tridiagonal matrix times `sign`, by Sturm's sequences."""
+    low, high = -np.inf, -np.inf
+    for i in range(n_features):
+        after = np.sqrt(beside[i + 1]) if i + 1 < n_features else 0.0
+        low = max(low, sign * diagonal[i])
+        high = max(high, sign * diagonal[i] + np.sqrt(beside[i]) + after)
+    for _ in range(BISECTIONS):
+        middle, pivot, i = 0.5 * (low + high), -1.0, 0
+        while i < n_features and pivot < 0.0:
+            pivot = sign * diagonal[i] - middle - beside[i] / pivot
+            i += 1
+        if pivot < 0.0:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def growth(t, parts, whiteners, choleskys, extremes):
+    """Bound the eigenvalues of GᵀG − I, G = W_k L_k, from below and above, for a share of the components.
+
+    Reads lower triangles W and L (K, D, D); writes extremes (K, 2), true but for rounding. 3.5 K D³ flop.
     """
     n_components, n_features = whiteners.shape[0], whiteners.shape[1]
     width = GROUP * LANES
     stride = (n_features + width - 1) // width * width
-    error = scratch(n_features * stride, np.float64)
-    rows = scratch(n_features * stride, np.float64)
+    size = (n_features + PANEL - 1) // PANEL * PANEL * stride
+    whitener = scratch(size, np.float64)
+    cholesky = scratch(size, np.float64)
+    error = scratch(size, np.float64)
+    change = scratch(size, np.float64)
+    v = scratch(stride, np.float64)
+    q = scratch(stride, np.float64)
+    diagonal = scratch(n_features, np.float64)
+    beside = scratch(n_features, np.float64)
+    whitener[:] = 0.0
+    cholesky[:] = 0.0
     error[:] = 0.0
     for k in range(n_components * t // parts, n_components * (t + 1) // parts):
-        largest = difference(whiteners[k], choleskys[k], n_features, stride, rows, error)
-        norms[k] = 0.0
-        if largest > 0.0:
-            norms[k] = largest * np.sqrt(square_norm(error, n_features, stride, largest, rows))
+        for i in range(n_features):
+            for c in range(n_features):
+                whitener[i * stride + c] = whiteners[k, i, c]
+                cholesky[i * stride + c] = choleskys[k, i, c]
+        difference(n_features, stride, whitener, cholesky, error)
+        changes(n_features, stride, error, change)
+        tridiagonalise(n_features, stride, change, v, q, diagonal, beside)
+        extremes[k, 0] = -largest_eigenvalue(n_features, -1.0, diagonal, beside)
+        extremes[k, 1] = largest_eigenvalue(n_features, 1.0, diagonal, beside)

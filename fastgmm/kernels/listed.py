@@ -181,6 +181,23 @@ def pack_lanes(typing: Any, tile: Any, mask: Any, array: Any, i: Any) -> Any:
 
 
 @intrinsic
+def pick_lanes(typing: Any, real: Any, listed: Any, i: Any, mask: Any, picked: Any, j: Any) -> Any:
+    """Append those of a register's lanes of numbers from ``listed[i]`` on that `mask` chooses to ``picked[j:]``.
+
+    Writes as `list_lanes` does.
+    """
+    lanes = lowering.LANES_OF[lowering.DOUBLE if real.dtype == types.float64 else lowering.SINGLE]
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        source, data = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 4))
+        lowering.pack(builder, lowering.load(builder, source, values[2], 0, lanes), values[3], data, values[5])
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.void(real, listed, whole, whole, picked, whole), emit
+
+
+@intrinsic
 def chosen(typing: Any, mask: Any) -> Any:
     """Count the bits of a mask."""
 

@@ -289,6 +289,13 @@ def pack_lanes(tile: Array, mask: int, array: Array, i: int) -> None:
             i += 1
 
 
+def pick_lanes(real: Any, listed: NDArray[np.int32], i: int, mask: int, picked: NDArray[np.int32], j: int) -> None:
+    for lane in range(_lanes(real)):
+        if mask >> lane & 1:
+            picked[j] = listed[i + lane]
+            j += 1
+
+
 def chosen(mask: int) -> int:
     return mask.bit_count()
 

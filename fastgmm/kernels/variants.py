@@ -18,6 +18,7 @@ from fastgmm.kernels.factors import factors, log_constants
 from fastgmm.kernels.growth import growth
 from fastgmm.kernels.iterate import iterate
 from fastgmm.kernels.layout import lanes_of, layout
+from fastgmm.kernels.lengths import lengths
 from fastgmm.kernels.lloyd import lloyd, move_centres, pack_centres
 from fastgmm.kernels.m_step import m_step
 from fastgmm.kernels.nearest import nearest
@@ -59,6 +60,7 @@ def _number_constants(real: Any) -> Constants:
         ("REAL", real), ("LANES", lanes), ("WIDTH", GROUP * lanes), ("WIDENED", lanes // LANES),
         ("WIDENED_GROUP", GROUP * lanes // LANES), ("ROTATIONS", lanes // 2 + 1),
         ("FARTHEST", 1e30 if single else 1e300),
+        ("BELOW_ONE", 1.0 - 2.0 ** (-24 if single else -53)),
         ("SAFETY", 1.0 - 2.0 ** (-9 if single else -20)),
     )  # fmt: skip
 
@@ -93,9 +95,20 @@ def bounded_kernel(n_features: int, dtype: np.dtype[Any], real: Any, mode: Mode)
 
 @cache
 def _bounded(head: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
-    state = (_out(types.float32, 1), _out(types.int32, 1), _out(types.float32, 1))
-    moves = [FLAT] * 6 + [REAL, REAL, WHOLE]
-    signature = (_rows(dtype), *[FLAT] * 3, *[_flat(real)] * 3, *moves, *[WHOLE] * 4, *state, WHOLE, *NODES)
+    whole = _out(types.int32, 1)
+    state = (_out(types.float32, 1), whole, _out(types.float32, 1), whole, _out(WHOLE, 1))
+    moves = [FLAT] * 6 + [REAL, REAL, WHOLE, WHOLE]
+    signature = (
+        _rows(dtype),
+        *[FLAT] * 3,
+        *[_flat(real)] * 3,
+        *moves,
+        *[WHOLE] * 4,
+        _in(WHOLE, 1),
+        *state,
+        WHOLE,
+        *NODES,
+    )
     constants = (("HEAD", head), ("PANELS", 1), *_number_constants(real))
     return compiler.build(bounded, signature, dict(constants), mode)
 
@@ -206,7 +219,15 @@ def turns_kernel(mode: Mode = "serial") -> Kernel:
 @cache
 def growth_kernel(mode: Mode = "serial") -> Kernel:
     """`growth.growth`, one variant."""
-    return compiler.build(growth, (_in(REAL, 3), _in(REAL, 3), _out(REAL, 1)), {}, mode)
+    return compiler.build(growth, (_in(REAL, 3), _in(REAL, 3), _out(REAL, 2)), {}, mode)
+
+
+@cache
+def lengths_kernel(mode: Mode = "serial") -> Kernel:
+    """`lengths.lengths`, one variant."""
+    sums = _in(REAL, 2), _in(REAL, 1), _in(REAL, 2), _in(REAL, 3)
+    signature = (_in(REAL, 3), *sums, _out(REAL, 2), _out(REAL, 3), _out(REAL, 1))
+    return compiler.build(lengths, signature, {}, mode)
 
 
 @cache

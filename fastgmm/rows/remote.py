@@ -194,7 +194,7 @@ class AbstractRemoteRows(AbstractRows):
 
         sums = self.reduced(sum_bundle, arguments(), merged)
         for start, written in sums.written:
-            rows = next(len(part) for name, part in written.items() if not name.endswith("bounds"))
+            rows = next(len(part) for name, part in written.items() if not name.endswith(("bounds", "work")))
             bring_back(task, written, start, start + rows)
         total = DyadicSum()
         for (level, _), node in sorted(sums.nodes.items(), key=lambda item: item[0][1] << item[0][0]):

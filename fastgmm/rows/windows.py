@@ -20,7 +20,7 @@ Parts = dict[str, NDArray[Any]]
 WRITTEN = ("labels", "distances", "log_likelihoods")
 """Fields in which tasks other than expectations leave an entry for each row."""
 
-STATE = ("bounds", "homes", "distances")
+STATE = ("bounds", "homes", "distances", "settled", "work")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,8 +113,10 @@ def _whole(task: AbstractTask, name: str) -> NDArray[Any]:
 
 
 def _span(task: BoundedTask, name: str, start: int, stop: int) -> slice:
-    """Return where the rows' numbers lie in an array of the state: bounds are K a row, in whole steps."""
+    """Return where the rows' numbers lie in an array of the state: K bounds a row, in whole steps; work by blocks."""
     from fastgmm.kernels.layout import STEP
 
     k = task.n_components
+    if name == "work":
+        return slice(start // task.block, -(-stop // task.block))
     return slice(start * k, -(-stop // STEP) * STEP * k) if name == "bounds" else slice(start, stop)

@@ -57,6 +57,38 @@ def test_every_iteration_is_the_dense_one(team: str, n_features: int, distance: 
         np.testing.assert_allclose(found.sum_xx, expected.sum_xx, rtol=0, atol=1e-11 * scale)
     if distance > 1:
         assert bounded.evaluated < 0.6
+    if distance > 2:
+        assert bounded._state.sums is not None
+        assert (bounded._state.settled >= 0).mean() > 0.5
+        assert bounded.evaluated < 1 / 7  # less than a pair a row
+
+
+def test_settled_sums_are_formed_anew_where_components_jump() -> None:
+    m = separated(5, 17)
+    rows = ArrayRows(problems.drawn(m, 900))
+    p = rows.frame.enter(problems.parameters(m))
+    bounded = BoundedPasses(rows, 5, SERIAL)
+    for number in range(12):
+        q = replace(p, means=p.means * (1.5 if number == 6 else 1 + 1e-3 * number))
+        found, expected = bounded.expectation(q), rows.expectation(q, SERIAL)
+        assert found.log_likelihood == pytest.approx(expected.log_likelihood, rel=1e-12)
+        problems.assert_moments(found, reference.Moments(expected.sum_w, expected.sum_x, expected.sum_xx), 1e-12)
+        assert (bounded._state.sums is not None) == (number > 1)
+    assert bounded.evaluated < 0.2
+
+
+def test_states_go_on_with_what_is_settled() -> None:
+    m = separated(5, 17)
+    rows = ArrayRows(problems.drawn(m, 900))
+    p = rows.frame.enter(problems.parameters(m))
+    one, other = (BoundedPasses(rows, 5, SERIAL) for _ in range(2))
+    for number in range(6):
+        one.expectation(replace(p, means=p.means * (1 + 1e-3 * number)))
+    other.restore({name: array.copy() for name, array in one.state().items()})
+    for number in range(6, 9):
+        q = replace(p, means=p.means * (1 + 1e-3 * number))
+        problems.same_bits(one.expectation(q), other.expectation(q))
+        assert one.evaluated == other.evaluated < 0.2
 
 
 def test_without_jit() -> None:
@@ -64,7 +96,7 @@ def test_without_jit() -> None:
     X = problems.drawn(m, 60)
     rows, p = ArrayRows(X), problems.parameters(m)
     inside = rows.frame.enter(p)
-    state = BoundedState(60, 3)
+    state = BoundedState(60, 9, 3)
     from fastgmm.kernels.variants import bounded_kernel
 
     for _ in range(2):

@@ -52,7 +52,8 @@ class Walk:
         self.rows, self.team, self.kind = ArrayRows(X, sample_weight), team, kind
         self.weights = np.ones(len(X)) if sample_weight is None else sample_weight
         self.parameters = self.rows.frame.enter(problems.parameters(m))
-        self.state = BoundedState(len(X), len(m.weights))
+        self.state = BoundedState(*X.shape, len(m.weights))
+        self.state.work = np.zeros(len(X), dtype=np.int64)  # for blocks of any size
         self.strip = 0
 
     def take(self, after: Parameters | None = None, **options: Any) -> tuple[SufficientStatistics, float]:
@@ -65,7 +66,9 @@ class Walk:
         task = self.kind(mixture, state=self.state, motion=motion, **options)
         self.strip = min(task.block, 4 * strip_rows(p.n_features, p.n_components))
         sums = self.rows.sweep(task, self.team)
-        return task.statistics(sums, self.rows.weight), float(sums[1])
+        found = task.statistics(sums, self.rows.weight)
+        self.state.learn(task, sums)
+        return found, float(sums[1])
 
     def bounds(self) -> Floats:
         """The stored bounds as they read now, (N, K)."""
@@ -79,7 +82,8 @@ class Walk:
         return self.state.factor * result - self.state.offset
 
     def bits(self) -> list[bytes]:
-        return [array.tobytes() for array in (self.state.bounds, self.state.homes, self.state.distances)]
+        arrays = self.state.bounds, self.state.homes, self.state.distances, self.state.settled
+        return [array.tobytes() for array in arrays]
 
     def assert_right(self, found: SufficientStatistics, moments: bool = True) -> None:
         """Compare sums and state with the oracle."""
@@ -95,7 +99,9 @@ class Walk:
         assert (at_home >= shares.max(axis=1) * (1 - 1e-3)).all()
         centred = X[:, None] - p.means
         distances = np.linalg.norm(np.einsum("kde,nke->nkd", p.whiteners, centred), axis=2)
-        assert (self.bounds() <= distances).all()
+        settled = self.state.settled[:, None] == np.arange(p.n_components)
+        assert ((self.bounds() <= distances) | settled).all()
+        assert (self.bounds()[settled] > 1e9).all()
         assert (self.state.distances >= distances[np.arange(len(X)), self.state.homes]).all()
 
 
@@ -196,6 +202,50 @@ def test_bounds_that_are_worn_are_stored_anew(real: Any, monkeypatch: pytest.Mon
         np.testing.assert_array_equal(walk.state.factor, 1)
         assert not walk.state.offset.any()
     assert evaluated < 3500
+
+
+@REALS
+@pytest.mark.parametrize("kind", [BoundedTask, InPython])
+@pytest.mark.parametrize(("n_features", "n_components"), [(9, 3), (9, 1), (16, 3)])
+def test_settled_rows_are_not_computed_and_count_all_the_same(
+    kind: type[BoundedTask], n_features: int, n_components: int, real: Any
+) -> None:
+    m = separated(n_components, n_features)
+    X = problems.drawn(m, 2 * STEP + 25).astype(real)
+    walk = Walk(X, m, problems.row_weights(len(X)), kind=kind)
+    walk.take()
+    pairs = []
+    for number, by in enumerate((0.0, 1e-4, 1e-3, 1e-2, 0.2, 0.0, 1e-3)):
+        found, evaluated = walk.take(moved(walk.parameters, by), settle=number in (0, 5))
+        walk.assert_right(found)
+        pairs.append(evaluated)
+        assert walk.state.alone > 0.5 * len(X)
+        assert found.sum_w.sum() == pytest.approx(walk.weights.sum(), rel=SUMS[real])
+    assert pairs[0] >= len(X)
+    assert pairs[1] < 0.5 * len(X)
+    assert pairs[6] < 0.5 * len(X)
+
+
+@REALS
+def test_rows_that_are_settled_elsewhere_after_a_jump_owe_all_their_weight(real: Any) -> None:
+    m = separated(4, 17)
+    walk = Walk(problems.drawn(m, 500).astype(real), m)
+    walk.take(settle=True)
+    assert (walk.state.settled >= 0).all()
+    turned = walk.rows.frame.enter(problems.parameters(m._replace(means=np.roll(m.means, 1, axis=0))))
+    found, _ = walk.take(turned)
+    walk.assert_right(found, moments=False)
+    np.testing.assert_allclose(found.sum_w, turned_counts(walk), rtol=0, atol=1e-3 if real is np.float32 else 1e-9)
+    assert walk.state.alone == 0
+    assert walk.state.settles(Step.none(4), 2.0**-53) is False
+
+
+def turned_counts(walk: Walk) -> Floats:
+    p = walk.parameters
+    joint = reference.log_joint(
+        walk.rows.frame.rows(walk.rows._array), reference.Mixture(p.weights, p.means, p.covariances)
+    )
+    return reference.responsibilities(joint).sum(axis=0)
 
 
 @REALS

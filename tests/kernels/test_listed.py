@@ -253,12 +253,14 @@ def listing(real: Any) -> Callable[[Any], Callable[..., int]]:
 
     def make(source: Any) -> Callable[..., int]:
         list_lanes, pack_lanes, chosen, load = source.list_lanes, source.pack_lanes, source.chosen, source.load
+        pick_lanes = source.pick_lanes
 
-        def kernel(a, masks, start, listed, packed):
+        def kernel(a, masks, start, numbers, picked, listed, packed):
             count = start
             for n in range(masks.size):
                 mask = int(masks[n])
                 list_lanes(real, n * lanes, mask, listed, count)
+                pick_lanes(real, numbers, n * lanes, mask, picked, count)
                 pack_lanes(load(a, n * lanes, 0, 1, 1), mask, packed, count)
                 count += chosen(mask)
             return count
@@ -274,16 +276,18 @@ def test_lanes_are_listed_one_behind_the_other(real: Any) -> None:
     masks = patterns(lanes)
     a = uniform(masks.size * lanes, real=real)
     room = start + masks.size * lanes + lanes
-    arguments = a, masks, start, np.full(room, -1, dtype=np.int32), np.full(room, -1, dtype=real)
+    numbers = np.arange(masks.size * lanes, dtype=np.int32)[::-1].copy()
+    lists = [np.full(room, -1, dtype=np.int32) for _ in range(2)]
+    arguments = a, masks, start, numbers, *lists, np.full(room, -1, dtype=real)
     found, expected = both(listing(real), *arguments)
     count = found[0]
     assert count == expected[0]
     lines = np.concatenate([n * lanes + np.array(lanes_in(mask, lanes), dtype=int) for n, mask in enumerate(masks)])
     for result in (found, expected):
+        np.testing.assert_array_equal(result[-3][start:count], numbers[lines])
         np.testing.assert_array_equal(result[-2][start:count], lines)
         np.testing.assert_array_equal(result[-1][start:count], a[lines])
-        assert (result[-2][:start] == -1).all()
-        assert (result[-1][:start] == -1).all()
+        assert all((written[:start] == -1).all() for written in result[-3:])
 
 
 @REALS
@@ -291,11 +295,12 @@ def test_lanes_are_listed_one_behind_the_other(real: Any) -> None:
 def test_listing_writes_no_more_than_a_register(pattern: int, real: Any) -> None:
     lanes = lanes_of(real)
     mask = np.array([pattern & (1 << lanes) - 1])
-    arguments = uniform(lanes, real=real), mask, 2, np.full(3 * lanes, -1, dtype=np.int32), np.full(3 * lanes, -1, real)
+    numbers, lists = np.arange(lanes, dtype=np.int32), [np.full(3 * lanes, -1, dtype=np.int32) for _ in range(2)]
+    arguments = uniform(lanes, real=real), mask, 2, numbers, *lists, np.full(3 * lanes, -1, real)
     for kernel in (njit(listing(real)(COMPILED)), listing(real)(twins)):
         given: list[Array] = copies(arguments)
         kernel(*given)
-        for written in given[-2:]:
+        for written in given[-3:]:
             assert (written[:2] == -1).all()
             assert (written[2 + lanes :] == -1).all()
 

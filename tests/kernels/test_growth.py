@@ -1,0 +1,58 @@
+"""What growth and settled sums say, against dense linear algebra."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastgmm.kernels.variants import growth_kernel, lengths_kernel
+
+Floats = NDArray[np.float64]
+
+
+def triangles(n_features: int, size: float, seed: int = 0) -> tuple[Floats, Floats]:
+    """Whiteners, and factors of covariances that are so far from theirs."""
+    rng = np.random.default_rng([seed, n_features])
+    noise = rng.standard_normal((2, 3, n_features, n_features)) / np.sqrt(n_features)
+    whiteners = np.tril(np.eye(n_features) + 0.3 * noise[0])
+    factors = np.tril(np.linalg.inv(whiteners) @ np.tril(np.eye(n_features) + size * noise[1]))
+    return whiteners, np.ascontiguousarray(factors)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-9, 1e-3, 0.1, 3.0])
+@pytest.mark.parametrize("n_features", [1, 2, 5, 9, 16, 24, 25, 33, 64])
+def test_changes_of_lengths_are_bounded_closely(n_features: int, size: float) -> None:
+    whiteners, factors = triangles(n_features, size)
+    found = np.empty((3, 2))
+    growth_kernel()(2, whiteners, factors, found)
+    g = whiteners @ factors
+    eigenvalues = np.linalg.eigvalsh(g.swapaxes(1, 2) @ g - np.eye(n_features))
+    least, largest = eigenvalues[:, 0], eigenvalues[:, -1]
+    rounding = 1e-11 * (1 + np.abs(eigenvalues).max())
+    assert (found[:, 0] <= least + rounding).all()
+    assert (found[:, 1] >= largest - rounding).all()
+    close = 0.05 * (largest - least) + rounding
+    assert (least - found[:, 0] <= close).all()
+    assert (found[:, 1] - largest <= close).all()
+
+
+@pytest.mark.parametrize("n_features", [9, 16, 33])
+def test_sums_about_other_origins(n_features: int) -> None:
+    rng = np.random.default_rng(n_features)
+    whiteners, _ = triangles(n_features, 0.1)
+    z, shifts = rng.standard_normal((3, 50, n_features)), 0.1 * rng.standard_normal((3, n_features))
+    shares = rng.random((3, 50))
+
+    def sums(rows: Floats) -> tuple[Floats, Floats]:
+        return np.einsum("kn,knd->kd", shares, rows), np.einsum("kn,knd,kne->kde", shares, rows, rows)
+
+    x, xx = np.ones((3, n_features)), np.ones((3, n_features, n_features))
+    lengths = np.empty(3)
+    lengths_kernel()(2, whiteners, shifts, shares.sum(axis=1), *sums(z), x, xx, lengths)
+    moved = z + shifts[:, None]
+    expected = sums(moved)
+    np.testing.assert_allclose(x - 1, expected[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(xx - 1, expected[1], rtol=0, atol=1e-12)
+    whitened = np.einsum("kde,kne->knd", whiteners, moved)
+    np.testing.assert_allclose(lengths, np.einsum("kn,knd->k", shares, whitened**2), rtol=1e-12)
