@@ -15,8 +15,8 @@ from fastgmm.rows.memory import ArrayRows
 
 Floats = NDArray[np.float64]
 
-SHARE, ROWS = 0.25, 15
-"""Of the rows that are sampled; and how many for each component, at least."""
+ROWS = 15
+"""Of a sample, for each component, at least."""
 
 ITERATIONS = 5
 """Of k-means."""
@@ -32,11 +32,11 @@ class Draws:
         self._board, self._covariance = board, covariance
         self._number = 0
 
-    def draw(self, n_components: int) -> Parameters:
-        """Return the next mixture, in the coordinates of the rows' frame."""
+    def draw(self, n_components: int, share: float) -> Parameters:
+        """Return the next mixture, from a share of the rows, in the coordinates of their frame."""
         board, problem = self._board, self._board.problem
         frame = problem.rows.frame
-        n = min(len(board.X), max(round(SHARE * len(board.X)), ROWS * n_components))
+        n = min(len(board.X), max(round(share * len(board.X)), ROWS * n_components))
         chosen = np.sort(distinct(len(board.X), n, problem.rng)) if n < len(board.X) else board.everything
         inside, weights = frame.rows(board.X[chosen]), board.weights[chosen]
         scale = 1 / frame.scale if self._number % 2 else self._deviations()

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastgmm.em.convergence import Status
 from fastgmm.em.run import Interrupted, RunResult
 from fastgmm.em.search.draws import Draws
+from fastgmm.em.search.moves import FEW
 from fastgmm.em.search.overfit import doubled, merged_down, together
 from fastgmm.em.search.partial import swept
 from fastgmm.em.search.pieces import FREE, split_starts, taken
@@ -22,8 +23,17 @@ from fastgmm.errors import DataError, DegenerateComponentError
 
 Floats = NDArray[np.float64]
 
-FIRST = 2
-"""Components of the first mixture before it is merged, for each that is wanted."""
+FIRST, SHARE, SHARE_FEW = 2, 0.25, 0.5
+"""Components of the first mixture before it is merged, for each that is wanted; share of the rows it is drawn from.
+
+Where components are few, it is drawn from half of the rows, and with no more than are wanted.
+"""
+
+FLAT = 3
+"""Features up to which children are bred where components are few.
+
+Beyond, annealing the plain fit finds more: wine 10 of 10 and iris 10 of 10 seeds; children 26 and 39 of 40.
+"""
 
 GROWN, SETTLED = 0.87, 0.97
 """Share of the budget for children; and that after which the best is no longer swept to its end."""
@@ -82,14 +92,15 @@ class Evolution:
         """Return a mixture merged from more components than are wanted."""
         k, rows = self._problem.n_components, len(self._board.X)
         most = max(k, rows // (2 * (self._board.X.shape[1] + 1)))
-        table = Table.of(self._board, self._draws.draw(min(FIRST * k, most)))
+        size, share = (k, SHARE_FEW) if k < FEW else (min(FIRST * k, most), SHARE)
+        table = Table.of(self._board, self._draws.draw(size, share))
         if table.parameters.n_components > k:
             table = merged_down(swept(table), k)
         return swept(table)
 
     def _joined(self) -> Table:
         """Return a child of the best mixture and of half as many fresh components."""
-        fresh = Table.of(self._board, self._draws.draw(max(2, self._problem.n_components // 2)))
+        fresh = Table.of(self._board, self._draws.draw(max(2, self._problem.n_components // 2), SHARE))
         return self._grown(swept(together(self._parent, fresh)))
 
     def _doubled(self) -> Table:
@@ -133,10 +144,10 @@ TRIES = 3
 
 
 def suits(problem: Problem) -> bool:
-    """Return whether the model leaves components free, so that some of them can be moved by themselves."""
+    """Return whether some components can be moved by themselves, and children are better than annealing."""
     settings = problem.settings
     free = settings.model in FREE.values() and settings.model != FREE["tied"] and not settings.equal_weights
-    return free and problem.n_components > 1
+    return free and problem.n_components > 1 and (problem.n_components >= FEW or problem.rows.n_features <= FLAT)
 
 
 def _attempted(make: Callable[[], Table]) -> Table | None:

@@ -56,8 +56,6 @@ class Part:
         sums = log_sums(np.column_stack([self.others, self.logs]))
         found = []
         for k, (rows, piece) in enumerate(zip(self.rows, pieces, strict=True)):
-            if not len(rows):
-                raise DegenerateComponentError("no row has a share in a component.")
             shares = np.exp(self.logs[rows, k] - sums[rows])[:, None]
             found.append(_moments(self.board, taken(self.parameters, (k,)), piece, shares))
         parameters = problem.settings.maximise(_stacked(found), self.parameters)
@@ -73,7 +71,15 @@ class Part:
         return replace(self, logs=logs)
 
     def pieces(self) -> list[AbstractRows]:
-        """Return the rows of each component."""
+        """Return the rows of each component.
+
+        Raises
+        ------
+        DegenerateComponentError
+            If a component has none.
+        """
+        if not all(len(rows) for rows in self.rows):
+            raise DegenerateComponentError("no row has a share in a component.")
         return [self.board.piece(rows) for rows in self.rows]
 
 
