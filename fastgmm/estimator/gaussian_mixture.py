@@ -109,8 +109,10 @@ class GaussianMixture(AbstractMixtureEstimator):
     search : {None, "short-runs", "split-merge", "annealing", "auto"}, default=None
         Beyond scikit-learn. Look for a better optimum than the one that the start leads to, and begin there: many short
         runs from varied starts, rounds of splits and merges, deterministic annealing, or what suits. The result's
-        `lower_bound_` is never below that of the same fit without a search, except for `tol`; components that collapse
-        onto few rows are no better optima. ``n_iter_`` and ``lower_bounds_`` are of the last run.
+        `lower_bound_` is never below that of the same fit without a search, except for `tol`; but "auto" draws its own
+        starts where components are six or more, or features three or fewer, and none is given: it may end below.
+        Components that collapse onto few rows are no better optima. ``n_iter_`` and ``lower_bounds_`` are of the last
+        run.
     search_budget : float or str, default=60
         Beyond scikit-learn. What a search may spend: passes over all rows (a pass over n of N rows with k of K
         components counts n k / N K), the plain fit's included; or seconds, as "2.5s". The plain fit, and the run from

@@ -114,5 +114,5 @@ def starts_of(
     strategy = getattr(estimator, "search", None)  # variational Bayes has none
     if strategy is None:
         return [make] * estimator.n_init
-    wanted = Search(strategy, *parsed(estimator.search_budget))
+    wanted = Search(strategy, *parsed(estimator.search_budget), given=not given.empty)
     return [lambda: searched(rows, make, wanted, settings, workers, rng, k)] * estimator.n_init

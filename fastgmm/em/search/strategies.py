@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgmm.em.progressive import is_worth, sample_size
 from fastgmm.em.run import Interrupted, Settings, Start, run
 from fastgmm.em.search.annealing import annealing
 from fastgmm.em.search.auto import auto
 from fastgmm.em.search.budget import Budget
+from fastgmm.em.search.evolution import Evolution, suits
 from fastgmm.em.search.guard import Guard
 from fastgmm.em.search.meter import CountedRows, Meter
 from fastgmm.em.search.problem import Candidate, Problem
@@ -22,6 +24,8 @@ from fastgmm.initialise.overall import overall
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
 from fastgmm.threads import Team
+
+Floats = NDArray[np.float64]
 
 SEARCHED, ENDED, POLISHED = 0.92, 0.96, 100
 """Share of the budget after which the best mixture is run to its end, and iterations of that at most."""
@@ -45,6 +49,8 @@ class Search:
     strategy: str
     limit: float
     seconds: bool = False
+    given: bool = False
+    """Whether the user gave means, weights or precisions to begin with: the plain fit from there comes first."""
 
 
 def searched(
@@ -56,29 +62,43 @@ def searched(
     rng: np.random.RandomState,
     n_components: int,
 ) -> Start:
-    """Return where a run should begin so that it ends no lower than the plain fit, whose start `make` makes.
+    """Return where a run should begin: with the best mixture that a search finds.
+
+    "auto" draws its own starts where components are free and none were given. All else begins with the plain fit from
+    the start that `make` makes, and ends no lower.
 
     Raises
     ------
     Interrupted
-        On Ctrl-C after the plain fit, with the best mixture so far.
+        On Ctrl-C, with the best mixture so far.
     """
     counted = rows if isinstance(rows, CountedRows) else Meter(rows.n_rows, n_components).counted(rows)
-    meter = counted.meter
-    budget = Budget(meter, search.limit, search.seconds)
+    budget = Budget(counted.meter, search.limit, search.seconds)
+    _, covariance = overall(counted, team)
+    problem = Problem(counted, n_components, settings, team, rng, budget, Guard.of(covariance, rows.weight))
+    if search.strategy == "auto" and not search.given and suits(problem):
+        evolved = _evolved(problem, covariance)
+        if evolved is not None:
+            return Start(evolved.parameters)
     start = make(counted)
     plain = run(counted, start.parameters, settings, team, degenerate=start.degenerate)
     best = Candidate(plain.parameters, plain.lower_bound)
     if plain.parameters.n_components != n_components or n_components < 2:  # components were removed on the way
         return Start(best.parameters, plain.degenerate)
     try:
-        _, covariance = overall(counted, team)
-        guard = Guard.of(covariance, rows.weight).loosened(plain.parameters)
-        problem = Problem(counted, n_components, settings, team, rng, budget, guard)
+        problem = replace(problem, guard=problem.guard.loosened(plain.parameters))
         best = _found(problem, best, STRATEGIES[search.strategy])
     except KeyboardInterrupt:
         raise Interrupted(plain) from None
     return Start(best.parameters, plain.degenerate if best.parameters is plain.parameters else ())
+
+
+def _evolved(problem: Problem, covariance: Floats) -> Candidate | None:
+    """Search without the plain fit, on a sample if that saves much; None if nothing sound is found."""
+    if not is_worth(problem.rows, problem.n_components):
+        return Evolution(problem, covariance).run(1.0)
+    found = Evolution(_sampled(problem), covariance).run(SEARCHED)
+    return None if found is None else problem.climb(found.parameters, POLISHED, tol=problem.tolerance, share=ENDED)
 
 
 def _found(problem: Problem, plain: Candidate, strategy: Strategy) -> Candidate:

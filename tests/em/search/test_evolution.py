@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from search_cases import TEAM, plain, problem_of
+
+from fastgmm import datasets
+from fastgmm.em.search.draws import Draws
+from fastgmm.em.search.evolution import Evolution, suits
+from fastgmm.em.search.table import Board
+from fastgmm.initialise.overall import overall
+
+X = datasets.load_faithful()
+
+
+def evolution(limit: float, seed: int = 0) -> Evolution:
+    problem = problem_of(X, 6, limit, seed)
+    return Evolution(problem, overall(problem.rows, TEAM)[1])
+
+
+def test_children_find_more_than_plain_fits() -> None:
+    best = max(plain(problem_of(X, 6, 1000.0, seed)).bound for seed in range(5))
+    for seed in range(2):
+        found = evolution(120.0, seed).run(1.0)
+        assert found is not None
+        assert found.bound > best
+
+
+def test_a_bound_is_the_mean_log_likelihood_of_what_is_found() -> None:
+    problem = problem_of(X, 6, 60.0)
+    found = Evolution(problem, overall(problem.rows, TEAM)[1]).run(1.0)
+    assert found is not None
+    assert problem.sound(found)
+    seen = problem.rows.expectation(found.parameters, TEAM).log_likelihood / len(X)
+    assert found.bound == pytest.approx(seen, abs=1e-4)
+
+
+def test_draws_are_varied_mixtures_of_any_size_and_are_counted() -> None:
+    problem = problem_of(X, 4, 1000.0)
+    draws = Draws(Board.of(problem), overall(problem.rows, TEAM)[1])
+    before = problem.budget.meter.passes
+    seen = set()
+    for k in (1, 3, 3, 8):
+        drawn = draws.draw(k, 0.5)
+        assert drawn.n_components == k
+        assert np.isfinite(drawn.inverse_factors).all()
+        assert drawn.weights.sum() == pytest.approx(1.0)
+        seen.add(drawn.means.tobytes())
+    assert len(seen) == 4
+    assert problem.budget.meter.passes > before + 4
+
+
+@pytest.mark.parametrize(
+    ("k", "model", "expected"), [(1, "VVV", False), (4, "VVV", True), (4, "EEE", False), (4, "VEV", False)]
+)
+def test_children_are_for_components_that_are_free(k: int, model: str, expected: bool) -> None:
+    assert suits(problem_of(X, k, 60.0, model=model)) is expected
