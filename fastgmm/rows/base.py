@@ -180,7 +180,9 @@ class AbstractRows(ABC):
         if moments == "tied" and trust.pooled and turnable(parameters):
             return PooledTask(PackedDiagonal(frame or self.frame, parameters), **options)
         if fixed:
-            return ExpectationTask(self.packed(parameters, frame, narrow=trust.narrow), **options)
+            doubtful = trust.doubtful(parameters.n_components)
+            narrow = trust.narrow and (doubtful is None or not doubtful.any())
+            return ExpectationTask(self.packed(parameters, frame, narrow=narrow), **options)
         return self._planned(parameters, trust, frame or self.frame, **options)
 
     def _planned(self, parameters: Parameters, trust: Trust, frame: Frame, **options: Any) -> AbstractExpectation:
