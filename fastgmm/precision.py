@@ -129,7 +129,7 @@ def untold(statistics: SufficientStatistics) -> Mask:
     says of it then is rounding. A pass under round components may find such ones.
     """
     if statistics.form != "full":
-        return np.asarray(~(statistics.scatters > 0).all(axis=1))
+        return np.asarray(~(statistics.scatters.reshape(statistics.n_components, -1) > 0).all(axis=1))
     from fastgmm.kernels.variants import pivots_kernel
 
     least = np.empty(statistics.n_components)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.em.passes import may_pay
 from fastgmm.expectation_task import ExpectationTask, pair_share
 from fastgmm.models.moments import added
 from fastgmm.parameters import Parameters
@@ -37,7 +38,7 @@ def compiled(rows: AbstractRows, start: Parameters, settings: Settings, team: Te
         and settings.acceleration is None
         and settings.assignment == "soft"
         and settings.convergence == "change"
-        and settings.algorithm != "bounded"
+        and (settings.algorithm == "dense" or (settings.algorithm == "auto" and not may_pay(rows, start.n_components)))
     )
     if not plain or settings.max_iter < 1 or rows.n_features > KERNEL or rows.dtype != np.float64:
         return None

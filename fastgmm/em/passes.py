@@ -259,7 +259,7 @@ def passes(
     """
     if assignment != "soft":
         return LabellingPasses(rows, team, moments, seed if assignment == "stochastic" else None)
-    n, d = rows.n_rows, rows.n_features
+    d = rows.n_features
     if algorithm == "bounded" and moments != "full":
         raise DataError(
             "algorithm='bounded' is for full covariances: other densities cost no more than their bounds. Use 'auto'."
@@ -270,7 +270,13 @@ def passes(
                 f"algorithm='bounded' needs at least {FEWEST_FEATURES} features, but X has {d}; use 'auto' or 'dense'."
             )
         return BoundedPasses(rows, n_components, team, skip_below)
-    worth = d >= FEWEST_FEATURES_AUTO and n_components > 1 and n * n_components * d * d >= WORK
-    if algorithm == "auto" and moments == "full" and worth and 4 * n * n_components <= BUDGET:
+    if algorithm == "auto" and moments == "full" and may_pay(rows, n_components):
         return AutoPasses(rows, n_components, team, skip_below)
     return DensePasses(rows, team, skip_below, moments)
+
+
+def may_pay(rows: AbstractRows, n_components: int) -> bool:
+    """Return whether it is worth trying bounds on these rows."""
+    n, d = rows.n_rows, rows.n_features
+    work = n * n_components * d * d
+    return d >= FEWEST_FEATURES_AUTO and n_components > 1 and work >= WORK and 4 * n * n_components <= BUDGET

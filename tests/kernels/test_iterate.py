@@ -30,8 +30,8 @@ def _in_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def python(kernel: object) -> object:
     def built(*arguments: object) -> object:
-        given = arguments[:-1] if arguments and arguments[-1] in ("serial", "parallel") else arguments
-        return kernel(*given, "python")  # type: ignore[operator]
+        given = ["python" if argument in ("serial", "parallel") else argument for argument in arguments]
+        return kernel(*given, *[] if "python" in given else ["python"])  # type: ignore[operator]
 
     return built
 
