@@ -34,8 +34,8 @@ RANGE = 2.0**40
 """Largest ratio between the frame's unit and a standard deviation, either way; squares stay far from overflow."""
 
 NARROW_COST, PROMOTED_COST, MIXED_COST, TURN_COST = 0.57, 1.2, 1.0, 2.0
-"""Times of a component in float32, of one in float64 beside these, of having both, and of turning rows and sums, in
-those of a component of a pass in float64 (D = 8 … 128, Zen 5)."""
+"""What a component in float32 costs, one in float64 beside these, having both, and turning rows and sums: in units of
+a component of a pass in float64. The first from D = 8 … 128 on Zen 5; the others are estimates."""
 
 DOUBTS = 2
 """Passes in which a component's sums in float32 told nothing after which float32 is given up for it."""
