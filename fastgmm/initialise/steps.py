@@ -9,17 +9,21 @@ from numpy.typing import NDArray
 
 from fastgmm.assignment_task import AssignmentTask
 from fastgmm.rows.base import AbstractRows
-from fastgmm.rows.repeated import Repeated, repeated
+from fastgmm.rows.repeated import PASS_FLOP, Repeated, repeated
 
 if TYPE_CHECKING:
     from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]
 
+STEP_FLOP = PASS_FLOP / 10
+"""Work of a step up to which steps are compiled: on more, as of a sample of many rows, what is saved is less than the
+1.2 s that compiling them takes in a first fit."""
+
 
 def compiled_steps(rows: AbstractRows, task: AssignmentTask, team: Team, tolerance: float) -> Steps | None:
     """Return what moves the task's centres; None where passes are long, or rows are not in memory."""
-    passes = repeated(rows, task, team)
+    passes = repeated(rows, task, team, STEP_FLOP)
     return None if passes is None else Steps(rows, task, passes, tolerance)
 
 

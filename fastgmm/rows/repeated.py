@@ -42,10 +42,10 @@ class Repeated:
     """Room for nodes, levels and depths of all parts, and for the one stack that they are added in, with its levels."""
 
 
-def repeated(rows: AbstractRows, task: AbstractTask, team: Team) -> Repeated | None:
-    """Return what repeats a task's passes; None where they are long, or by Python's threads, or not in memory."""
+def repeated(rows: AbstractRows, task: AbstractTask, team: Team, most: float = PASS_FLOP) -> Repeated | None:
+    """Return what repeats a task's passes; None where they are long, by Python's threads, or not in memory."""
     flop = task.flop_per_row * rows.n_rows
-    if flop > PASS_FLOP:
+    if flop > most:
         return None
     team, held = team.suited(rows.n_rows, task.block), rows.held()
     if held is None or (team.mode == "serial" and team.size > 1):
