@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from fastgmm.rows.columns import Columns
 from fastgmm.rows.limits import CHUNK_BYTES
 from fastgmm.rows.npy_files import NpyFile
 from fastgmm.rows.parquet_files import ParquetSource
-from fastgmm.rows.pieces import NO_WEIGHTS, whole_blocks
+from fastgmm.rows.pieces import AbstractRun
 from fastgmm.rows.sources import AbstractSource, FileState
 
 Matrix = NDArray[Any]
@@ -159,37 +159,14 @@ class FilePart:
 
 
 @dataclass(frozen=True, eq=False)
-class FileRun:
-    """Consecutive rows in pieces of files; as `rows.pieces.Run`, which has them in memory."""
+class FileRun(AbstractRun):
+    """Rows in pieces of files, which are read in each walk."""
 
-    start: int
     pieces: tuple[AbstractPiece, ...]
-    dtype: np.dtype[Any]
-    """Of the spans: float64 or float32."""
-    weights: Floats = field(default_factory=lambda: NO_WEIGHTS)
-    """(n,), or empty."""
 
-    counted: ClassVar[bool] = True
-    """As rows have it: `n_rows` is known."""
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of all pieces."""
-        return sum(map(len, self.pieces))
-
-    @property
-    def stop(self) -> int:
-        """Number of the row behind the last."""
-        return self.start + self.n_rows
-
-    def spans(self, block: int, blocks: int) -> Iterator[Span]:
-        """Read the rows in spans of at most `blocks` whole blocks; the last block may be short."""
-        start = self.start
-        for rows in whole_blocks((rows for piece in self.pieces for rows in piece.read()), block, blocks):
-            X = np.require(rows, dtype=self.dtype, requirements=["C", "A"])
-            behind = start + len(X)
-            yield start, X, self.weights[start - self.start : behind - self.start] if self.weights.size else NO_WEIGHTS
-            start = behind
+    def chunks(self) -> Iterator[Matrix]:
+        """Read the pieces, one after the other."""
+        return (rows for piece in self.pieces for rows in piece.read())
 
     @contextmanager
     def walk(self, block: int, blocks: int) -> Iterator[Iterator[Span]]:

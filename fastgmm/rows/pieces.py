@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,12 +21,11 @@ FEW = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class AbstractRun(ABC):
     """Consecutive rows in pieces of any length; the first one's number is that of a block's first."""
 
     start: int
-    pieces: tuple[NDArray[Any], ...]
-    """Matrices (n, D) of one dtype, in any layout."""
+    pieces: tuple[Any, ...]
     dtype: np.dtype[Any]
     """Of the spans: float64 or float32."""
     weights: Floats = field(default_factory=lambda: NO_WEIGHTS)
@@ -44,14 +44,29 @@ class Run:
         """Number of the row behind the last."""
         return self.start + self.n_rows
 
+    @abstractmethod
+    def chunks(self) -> Iterable[NDArray[Any]]:
+        """Walk the rows in matrices (n, D) of any length."""
+
     def spans(self, block: int, blocks: int) -> Iterator[Span]:
         """Walk the rows in spans of at most `blocks` whole blocks; the last block may be short."""
         start = self.start
-        for rows in whole_blocks(self.pieces, block, blocks):
+        for rows in whole_blocks(self.chunks(), block, blocks):
             X = np.require(rows, dtype=self.dtype, requirements=["C", "A"])
             behind = start + len(X)
             yield start, X, self.weights[start - self.start : behind - self.start] if self.weights.size else NO_WEIGHTS
             start = behind
+
+
+@dataclass(frozen=True, eq=False)
+class Run(AbstractRun):
+    """Rows in matrices (n, D) of one dtype, in any layout."""
+
+    pieces: tuple[NDArray[Any], ...]
+
+    def chunks(self) -> Iterable[NDArray[Any]]:
+        """Return the pieces."""
+        return self.pieces
 
     @contextmanager
     def walk(self, block: int, blocks: int) -> Iterator[Iterator[Span]]:
