@@ -65,7 +65,7 @@ class Iterations:
         self._arguments = (
             _addresses(passes), *passes.rows, *task.given_span(0, 0), *_layout(task), rows.weight,
             rows.weight * task.offset, added(rows.weight), ridge, float(settings.tol), *self._parameters,
-            *_factors(task), *sums, *passes.stacks, self._ended,
+            *_factors(task, self._parameters[1]), *sums, *passes.stacks, self._ended,
         )  # fmt: skip
 
     def advance(self, most: int, previous: float) -> None:
@@ -127,10 +127,10 @@ def _layout(task: ExpectationTask) -> tuple[Any, ...]:
     return *task.mixture.frame.padded, share, *sizes, shape.places, shape.whitener_order, shape.moments
 
 
-def _factors(task: ExpectationTask) -> tuple[NDArray[Any], ...]:
+def _factors(task: ExpectationTask, means: NDArray[np.float64]) -> tuple[NDArray[Any], ...]:
     """Return what is made of parameters: of the first ones it is there, where a pass is to read it."""
     start, shape = task.mixture.parameters, task.mixture.shape
     k = start.n_components
     packed = np.zeros(k * shape.row_length), np.empty(k * len(shape.whitener_order))
     factors = np.empty_like(start.covariances), start.inverse_factors.copy(), start.log_constants.copy()
-    return *factors, *packed, np.empty(k, dtype=np.bool_)
+    return *factors, means.ravel(), factors[1].ravel(), *packed, np.empty(k, dtype=np.bool_)

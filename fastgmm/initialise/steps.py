@@ -48,7 +48,7 @@ class Steps:
         """Return where centres (K, D) go in `most` steps, or as many as a call may take, and how many were taken."""
         moved = centres.copy()
         with self._passes.team.limit():
-            self._kernel(1, *self._arguments, min(most, self._passes.turns), self._ended, moved)
+            self._kernel(1, *self._arguments, min(most, self._passes.turns), self._ended, moved, moved.ravel())
         self._rows.swept += int(self._ended[0])
         return moved, int(self._ended[0])
 

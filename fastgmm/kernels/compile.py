@@ -8,6 +8,7 @@ because Numba's cache key does not: its index races between processes and replay
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import logging
 import os
@@ -18,7 +19,7 @@ import sys
 import threading
 import types as pytypes
 from collections.abc import Callable, Iterator
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,11 +27,9 @@ import llvmlite
 import llvmlite.binding as llvm
 import numba
 from numba import njit, types
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import LoweringPass, register_pass
-from numba.core.typed_passes import AnnotateTypes
 
 from fastgmm.kernels import launch, target, twins
+from fastgmm.kernels.pipelines import KernelCompiler, PartCompiler, without_literals
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -40,78 +39,13 @@ _lock = threading.RLock()
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """No fastmath: fused multiply-adds are written out, so parallel and serial twins round alike."""
 
+KERNEL_OPTIONS = OPTIONS | {"pipeline_class": KernelCompiler, "no_cfunc_wrapper": True}
+PART_OPTIONS = OPTIONS | {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+_parts: dict[tuple[Any, ...], Any] = {}
+"""Compiled parts by what their code depends on: a part that several kernels have is compiled once in a process."""
+
 CACHE_FAILURES = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, AttributeError, ImportError)
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _LeaveToKernel(LoweringPass):
-    """Make a part's code library one that is not optimised: the kernel that it is linked into is, as a whole.
-
-    Numba would optimise a part again at every level of its callers: D = 16, 17 % of the compile time.
-    """
-
-    _name = "fastgmm_leave_to_kernel"
-
-    def __init__(self) -> None:
-        LoweringPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library.enable_object_caching()
-        if hasattr(library, "_optimize_final_module"):  # Numba's own name: without it parts are optimised as ever
-            library._optimize_final_module = lambda: None
-        state.library = library
-        return True
-
-
-class _PartCompiler(CompilerBase):
-    """Numba's compiler with that pass before the code is generated."""
-
-    def define_pipelines(self) -> list[Any]:
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.add_pass_after(_LeaveToKernel, AnnotateTypes)
-        pipeline.finalize()
-        return [pipeline]
-
-
-@register_pass(mutates_CFG=False, analysis_only=False)
-class _KeepParts(LoweringPass):
-    """Have a kernel call its own copies of its parts, which were optimised with it.
-
-    Symbols of parts are weak, and the first ones loaded win: in the process that compiled them the parts' own, which
-    are not optimised. There a spherical pass, D = 16, K = 32, took 1.2 times as long as from the cache.
-    """
-
-    _name = "fastgmm_keep_parts"
-
-    def __init__(self) -> None:
-        LoweringPass.__init__(self)
-
-    def run_pass(self, state: Any) -> bool:
-        library = state.targetctx.codegen().create_library(state.func_id.func_qualname)
-        library.enable_object_caching()
-        optimise: Any = getattr(library, "_optimize_final_module", None)  # Numba's own name, as above
-
-        def optimise_and_keep() -> None:
-            optimise()
-            for function in library._final_module.functions:
-                if not function.is_declaration and function.linkage == llvm.Linkage.linkonce_odr:
-                    function.linkage = llvm.Linkage.internal
-
-        if optimise is not None:
-            library._optimize_final_module = optimise_and_keep
-        state.library = library
-        return True
-
-
-class _KernelCompiler(CompilerBase):
-    """Numba's compiler with that pass before the code is generated."""
-
-    def define_pipelines(self) -> list[Any]:
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.add_pass_after(_KeepParts, AnnotateTypes)
-        pipeline.finalize()
-        return [pipeline]
 
 
 def part(function: Function) -> Function:
@@ -182,30 +116,71 @@ def build(function: Any, signature: tuple[Any, ...], constants: dict[str, Any], 
         Threads over parts of the blocks, one thread without the GIL, or no JIT at all.
     """
     if mode == "python":
-        return Kernel(_specialised(function, constants, lambda piece: piece, vars(twins)))
-    with _lock:
+        return Kernel(_in_python(function, constants))
+    with _lock, _without_collections():
         label = "_".join(f"{name}{_value(value)}" for name, value in sorted(constants.items()))
         kinds = hashlib.sha256(repr(signature).encode()).hexdigest()[:8]
         name = f"{function.__name__}_{label}_{kinds}_{digest()}"
-        # Parts take their kernel's name: Numba mangles a function by name and a count, so that equal names from kernels
-        # compiled in different processes would be linked to each other when both are loaded.
-        helper = partial(njit, pipeline_class=_PartCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
-
-        def wrap(piece: Any) -> Any:
-            inner, counts = getattr(piece, "is_inner", False), getattr(piece, "is_allocating", False)
-            return helper(forceinline=inner, _nrt=counts)(_named(piece, f"{piece.__name__}_in_{name}"))
-
-        text = _named(_specialised(function, constants, wrap, {}), name)
-        options = OPTIONS | {"pipeline_class": _KernelCompiler}
-        one_part = _compiled(text, numba.void(types.int64, types.int64, *signature), options)
+        text = _named(_specialised(function, constants, lambda piece: _linked(piece, constants)), name)
+        one_part = _compiled(text, numba.void(types.int64, types.int64, *signature), KERNEL_OPTIONS)
         return Kernel(one_part, _launcher(signature, kinds) if mode == "parallel" else None)
 
 
+def _in_python(function: Any, constants: dict[str, Any]) -> Any:
+    """Copy a kernel or a part for plain Python."""
+    return _specialised(function, constants, lambda piece: _in_python(piece, constants), vars(twins))
+
+
+def _linked(piece: Any, constants: dict[str, Any]) -> Any:
+    """Make a part for kernels to be linked with: once for all that set the same constants in it."""
+    facts = _facts(piece, constants)
+    if facts not in _parts:
+        name = f"{piece.__name__}_{hashlib.sha256(repr(facts[1]).encode()).hexdigest()[:8]}_{digest()}"
+        text = _named(_specialised(piece, constants, lambda inner: _linked(inner, constants)), name)
+        inner, counts = getattr(piece, "is_inner", False), getattr(piece, "is_allocating", False)
+        _parts[facts] = without_literals(njit(forceinline=inner, _nrt=counts, **PART_OPTIONS)(text))
+    return _parts[facts]
+
+
+def _facts(piece: Any, constants: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a part's code depends on: its text, its constants, its parts."""
+    scope = piece.__globals__ | {name: value for name, value in constants.items() if name in piece.__globals__}
+    names = [name for name in piece.__code__.co_names if name in scope]
+    values = tuple((name, _value(scope[name])) for name in names if name.isupper())
+    return piece, values, *(_facts(scope[name], constants) for name in names if getattr(scope[name], "is_part", False))
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let the garbage collector rest: it took a tenth of the time to look through the objects that Numba makes.
+
+    Afterwards they count as old ones, or the next collection would go through them all. A process that has frozen
+    objects of its own keeps them frozen.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
+
+
 def _launcher(signature: tuple[Any, ...], kinds: str) -> Any:
-    """Compile the loop over parts for kernels of a signature."""
-    text = _named(_specialised(launch.launch, {}, lambda piece: piece, {}), f"launch_{kinds}_{digest()}")
+    """Compile what runs the parts of kernels of a signature."""
+    text = _named(_specialised(launch.launch, {"each": _each()}, lambda piece: piece), f"launch_{kinds}_{digest()}")
     whole = numba.void(types.int64, types.int64, types.Tuple(signature))
-    return _compiled(text, whole, OPTIONS | {"parallel": True})
+    return _compiled(text, whole, KERNEL_OPTIONS)
+
+
+@lru_cache(maxsize=1)
+def _each() -> Any:
+    """Make the loop over parts, which all launchers share: Numba takes long to make a loop parallel."""
+    text = _named(_specialised(launch.each, {}, lambda piece: piece), f"each_{digest()}")
+    return njit(parallel=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(text)
 
 
 def _value(value: Any) -> str:
@@ -217,17 +192,18 @@ def _value(value: Any) -> str:
 
 
 def _specialised(
-    function: Any, constants: dict[str, Any], wrap: Callable[[Any], Any], replacements: dict[str, Any]
+    function: Any, constants: dict[str, Any], wrap: Callable[[Any], Any], replacements: dict[str, Any] | None = None
 ) -> Any:
-    """Copy a function with constants, parts and replacements in its globals."""
+    """Copy a function with constants, wrapped parts and replacements in its globals."""
     scope = dict(function.__globals__)
     names = set(function.__code__.co_names)
-    scope |= {name: value for name, value in replacements.items() if name in names and not name.startswith("__")}
+    if replacements is not None:
+        scope |= {name: value for name, value in replacements.items() if name in names and not name.startswith("__")}
     scope |= {name: value for name, value in constants.items() if name in scope}
     for name in names:
         piece = scope.get(name)
         if getattr(piece, "is_part", False):
-            scope[name] = wrap(_specialised(piece, constants, wrap, replacements))
+            scope[name] = wrap(piece)
     copy = pytypes.FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
     copy.__module__ = function.__module__
     copy.__dict__.update(function.__dict__)

@@ -116,8 +116,10 @@ def expectation(
     rows[:] = 0.0
     wide = scratch(row_length * PANEL if TURNED else 1, np.float64)
     wide[:] = 0.0
-    order = np.arange(strip).astype(np.int32)
-    active = np.empty(strip + LANES, dtype=np.int32)
+    order = scratch(strip, np.int32)
+    for p in range(strip):
+        order[p] = p
+    active = scratch(strip + LANES, np.int32)
     shares = scratch(strip + LANES, REAL)
     lanes = scratch(n_components * record * LANES if GRAM else 1, np.float64)
     depth = 0

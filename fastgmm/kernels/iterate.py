@@ -31,15 +31,14 @@ def unpack(sums, record, moments, sum_w, sum_x, sum_xx):
 
 
 @part
-def pack(means, whiteners, places, order, row_length, padded_means, packed):
+def pack(means, flat_whiteners, places, order, row_length, padded_means, packed):
     """Lay means and whiteners out for a pass, see `layout`; `padded_means` were zeros when they were made."""
     n_components, n_features = means.shape
-    flat = whiteners.reshape(n_components, n_features * n_features)
     for k in range(n_components):
         for d in range(n_features):
             padded_means[k * row_length + places[d]] = means[k, d]
         for i in range(order.shape[0]):
-            packed[k * order.shape[0] + i] = flat[k, order[i]]
+            packed[k * order.shape[0] + i] = flat_whiteners[k * n_features * n_features + order[i]]
 
 
 @part
@@ -58,22 +57,22 @@ def usable(covariances, whiteners, definite):
 def iterate(
     t, parts, kernels, X, sample_weight, given, given_labels, centre, scale, skip_below, record, row_length, block,
     strip, places, order, moments, weight, volume, empty, ridge, tol, weights, means, covariances, choleskys,
-    whiteners, log_constants, padded_means, packed, definite, sum_w, sum_x, sum_xx, nodes, levels, depths, stack,
-    stack_levels, ended, previous, bounds,
+    whiteners, log_constants, flat_means, flat_whiteners, padded_means, packed, definite, sum_w, sum_x, sum_xx, nodes,
+    levels, depths, stack, stack_levels, ended, previous, bounds,
 ):  # fmt: skip
     """Iterate until the bounds are full, |change| < tol or a covariance is degenerate.
 
     `kernels` are the addresses of `expectation`, of what launches it on threads (0: nothing does), of `m_step`,
     `factors` and `log_constants`. Reads and writes means, whiteners and log_constants, about which passes are taken;
     writes weights, covariances and choleskys, all of the last M-step, bounds, and ended = (how many, how the call
-    ended). `weight` and `volume` make a mean log-likelihood of a sum. Everything else is scratch.
+    ended). `flat_means` and `flat_whiteners` are the same numbers. `weight` and `volume` make a mean log-likelihood of
+    a sum. Everything else is scratch.
     """
-    flat_means = means.reshape(means.size)
     none = flat_means[:0]
     turns, last = 0, previous
     ended[0], ended[1] = 0, RUNNING
     while turns < bounds.shape[0] and ended[1] == RUNNING:
-        pack(means, whiteners, places, order, row_length, padded_means, packed)
+        pack(means, flat_whiteners, places, order, row_length, padded_means, packed)
         arguments = (
             X, sample_weight, given, given_labels, centre, scale, flat_means, padded_means, log_constants, packed,
             none, none, none, skip_below, record, row_length, block, strip, 0, nodes, levels, depths,

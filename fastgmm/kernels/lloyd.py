@@ -44,15 +44,14 @@ def move_centres(t, parts, sums, centres, counts, moved, told):
 
 def lloyd(
     t, parts, kernels, X, sample_weight, centre, scale, block, strip, labels, distances, nodes, levels, depths, stack,
-    stack_levels, tolerance, mass, panels, offsets, counts, told, moved, most, ended, centres,
+    stack_levels, tolerance, mass, panels, offsets, counts, told, moved, most, ended, centres, flat,
 ):  # fmt: skip
     """Move centres (K, D) `most` times, or until Σ ‖moved − c‖² ≤ tolerance · inertia / mass, or one has no rows.
 
     `kernels` are the addresses of `nearest`, of what launches it on threads (0: nothing does), of `pack_centres` and
-    `move_centres`. Writes the centres, and ended = (how many steps, how the call ended).
+    `move_centres`. Writes the centres, which are `flat` as well, and ended = (how many steps, how the call ended).
     """
     n_components = centres.shape[0]
-    flat = centres.reshape(centres.size)
     ended[0], ended[1] = 0, RUNNING
     while ended[0] < most and ended[1] == RUNNING:
         call_part(kernels[2], 0, 1, (centres, panels, offsets))

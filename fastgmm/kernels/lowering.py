@@ -9,9 +9,10 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
+from numba.np.arrayobj import populate_array
 
 from fastgmm.kernels import twins
-from fastgmm.kernels.target import HAS_COMPRESS, HAS_FMA, LANES, PANEL
+from fastgmm.kernels.target import HAS_COMPRESS, HAS_FMA, LANES, LINE, PANEL
 
 DOUBLE, SINGLE = ir.DoubleType(), ir.FloatType()
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
@@ -60,6 +61,19 @@ def constant(vector: Any, value: float) -> ir.Constant:
 def integers(vector: Any) -> ir.VectorType:
     """Give the vector of whole numbers as wide as one of numbers."""
     return ir.VectorType(ir.IntType(8 * BYTES_OF[vector.element]), vector.count)
+
+
+def allocated(context: Any, builder: Any, array_type: Any, size: Any) -> Any:
+    """Allocate an array (size,) that begins with a cache line, or raise a MemoryError.
+
+    To compile `np.empty` takes 0.1 s.
+    """
+    width = ir.Constant(INT64, context.get_abi_sizeof(context.get_data_type(array_type.dtype)))
+    owner = context.nrt.meminfo_alloc_aligned(builder, builder.mul(size, width), ir.Constant(INT32, LINE))
+    array = context.make_array(array_type)(context, builder)
+    first = builder.bitcast(context.nrt.meminfo_data(builder, owner), array.data.type)
+    populate_array(array, data=first, shape=[size], strides=[width], itemsize=width, meminfo=owner)
+    return array._getvalue()
 
 
 def data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastgmm.kernels.strips import scratch
+
 
 def m_step(t, parts, sum_w, sum_x, sum_xx, origins, empty, ridge, weights, means, covariances):
     """Write π_k = n_k / n, μ_k = o_k + δ_k and Σ_k = S_k / n_k − δ_k δ_kᵀ + ridge, δ_k = m_k / n_k.
@@ -15,7 +17,7 @@ def m_step(t, parts, sum_w, sum_x, sum_xx, origins, empty, ridge, weights, means
     n_components, n_features = origins.shape
     if t > 0:
         return
-    shift = np.empty(n_features)
+    shift = scratch(n_features, np.float64)
     total = 0.0
     for k in range(n_components):
         weights[k] = sum_w[k] + empty

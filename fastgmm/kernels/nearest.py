@@ -75,7 +75,9 @@ def nearest(
     n_rows, n_features = X.shape
     n_blocks = (n_rows + block - 1) // block
     x = scratch(n_features * strip + PANEL * WIDTH, np.float64)
-    order = np.arange(strip).astype(np.int32)
+    order = scratch(strip, np.int32)
+    for p in range(strip):
+        order[p] = p
     top = scratch(WIDTH, np.float64)
     numbers = scratch(WIDTH, np.float64)
     row_weights = scratch(strip, np.float64)

@@ -14,7 +14,7 @@ from fastgmm.kernels.layout import WIDTH
 from fastgmm.kernels.listed import standardise, take_panel, turned_rows
 from fastgmm.kernels.products import outer_rows
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import narrow, store, zeros
+from fastgmm.kernels.vector import narrow, room, store, zeros
 
 REAL, HEAD = np.float64, PANEL
 """Set by `compile.build`: the numbers that are computed with, and features before the first panel."""
@@ -23,9 +23,7 @@ REAL, HEAD = np.float64, PANEL
 @allocating_part
 def scratch(size, real):
     """Make room for `size` numbers, from the start of a cache line: vectors that straddle lines cost twice."""
-    room = np.empty(size + 16, dtype=real)
-    first = (64 - room.ctypes.data % 64) % 64 // room.itemsize
-    return room[first : first + size]
+    return room(size, real)
 
 
 @part

@@ -134,6 +134,10 @@ def zeros(real: Any, rows: Size, vectors: Size) -> Array:
     return np.zeros((_count(rows), _count(vectors) * _lanes(real)), dtype=real)
 
 
+def room(size: int, real: Any) -> Array:
+    return np.empty(size, dtype=real)
+
+
 def load(array: Array, i: int, stride: int, rows: Size, vectors: Size) -> Array:
     width = _count(vectors) * _lanes(array.dtype)
     return np.stack([array[i + r * stride : i + r * stride + width] for r in range(_count(rows))])

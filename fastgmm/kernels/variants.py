@@ -167,7 +167,7 @@ def lloyd_kernel(dtype: np.dtype[Any], mode: Mode = "serial") -> Kernel:
     vector, matrix, ended = _out(REAL, 1), _out(REAL, 2), _out(WHOLE, 1)
     rows = (_rows(dtype), FLAT, FLAT, FLAT, WHOLE, WHOLE, _out(types.int32, 1), vector)
     sums = (*NODES, matrix, ended, REAL, REAL)
-    signature = (_in(WHOLE, 1), *rows, *sums, *[vector] * 4, matrix, WHOLE, ended, matrix)
+    signature = (_in(WHOLE, 1), *rows, *sums, *[vector] * 4, matrix, WHOLE, ended, matrix, vector)
     return compiler.build(lloyd, signature, {}, mode)
 
 
@@ -198,7 +198,7 @@ def iterate_kernel(mode: Mode = "serial") -> Kernel:
     rows = (_rows(np.dtype(np.float64)), FLAT, _in(REAL, 2), _in(types.int32, 1), FLAT, FLAT)
     shapes = (REAL, *[WHOLE] * 4, _in(types.intp, 1), _in(types.intp, 1), _in(types.intp, 2))
     numbers = (REAL, REAL, REAL, FLAT, REAL)
-    parameters = (vector, matrix, tensor, tensor, tensor, vector, vector, vector, _out(types.boolean, 1))
+    parameters = (vector, matrix, tensor, tensor, tensor, *[vector] * 5, _out(types.boolean, 1))
     sums = (vector, matrix, tensor, *NODES, matrix, _out(WHOLE, 1))
     signature = (_in(WHOLE, 1), *rows, *shapes, *numbers, *parameters, *sums, _out(WHOLE, 1), REAL, vector)
     return compiler.build(iterate, signature, {}, mode)

@@ -83,6 +83,17 @@ def zeros(typing: Any, real: Any, rows: Any, vectors: Any) -> Any:
     return tile(real, rows, vectors), emit
 
 
+@intrinsic
+def room(typing: Any, size: Any, real: Any) -> Any:
+    """Make an array of `size` numbers of the type `real`, from the start of a cache line."""
+    array = types.Array(real.dtype, 1, "C")
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return lowering.allocated(context, builder, array, values[0])
+
+    return array(types.int64, real), emit
+
+
 @intrinsic(prefer_literal=True)
 def load(typing: Any, array: Any, i: Any, stride: Any, rows: Any, vectors: Any) -> Any:
     """(rows × vectors) tile; row r starts at ``array[i + r * stride]``."""

@@ -13,7 +13,7 @@ from numba import njit
 
 from fastgmm.kernels import listed, products, twins, vector
 from fastgmm.kernels.layout import lanes_of
-from fastgmm.kernels.target import GROUP, LANES, PANEL
+from fastgmm.kernels.target import GROUP, LANES, LINE, PANEL
 
 
 def padded(values: Any, real: Any = np.float64) -> Array:
@@ -54,6 +54,31 @@ def test_every_instruction_has_its_twin() -> None:
     ]
     assert {"load", "add", "gram", "turned_rows", "above"} <= set(names)
     assert not [name for name in names if not callable(getattr(twins, name, None))]
+
+
+# --- room ---
+
+
+@pytest.mark.parametrize("real", [np.float64, np.float32, np.int32])
+def test_room_begins_with_a_cache_line(real: Any) -> None:
+    @njit
+    def make(sizes):
+        return [vector.room(size, real) for size in sizes]
+
+    for array, size in zip(make(np.arange(1, 40, 3)), range(1, 40, 3), strict=True):
+        assert (array.shape, array.dtype, array.ctypes.data % LINE) == ((size,), real, 0)
+        array[:] = size
+    assert twins.room(5, real).shape == (5,)
+    assert twins.room(5, real).dtype == real
+
+
+def test_room_that_there_is_not() -> None:
+    @njit
+    def make(size):
+        return vector.room(size, np.float64)
+
+    with pytest.raises(MemoryError, match="too large"):
+        make(1 << 55)
 
 
 # --- exp and log ---
