@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
+from fastgmm.kernels.layout import AHEAD
 from fastgmm.kernels.listed import above, chosen, gathered, list_lanes, raise_listed, scatter
 from fastgmm.kernels.moments import SINGLE
-from fastgmm.kernels.rowwise import AHEAD, centre_rows, rows_distance
+from fastgmm.kernels.rowwise import centre_rows, rows_distance
 from fastgmm.kernels.target import LANES, PANEL
 from fastgmm.kernels.vector import (
     exp,
