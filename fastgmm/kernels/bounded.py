@@ -11,6 +11,14 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
+from fastgmm.kernels.homes import (
+    evaluate_homes,
+    evaluate_strip,
+    list_strip,
+    list_unsettled,
+    load_listed,
+    sort_homes,
+)
 from fastgmm.kernels.layout import CHUNK, HEADER, STEP, WIDTH
 from fastgmm.kernels.listed import above, chosen, gathered, pack_lanes, pick_lanes
 from fastgmm.kernels.moments import SINGLE, add_listed
@@ -20,7 +28,6 @@ from fastgmm.kernels.settled import (
     close_seen,
     count_homes,
     evaluate_own,
-    load_opened,
     look_at,
     mark_alone,
     open_listed,
@@ -32,9 +39,7 @@ from fastgmm.kernels.settled import (
 from fastgmm.kernels.strips import groups_of, load_rows, load_weights, scratch
 from fastgmm.kernels.survivors import (
     BOUND_LANES,
-    evaluate_strip,
     exponentials_listed,
-    list_strip,
     reach_rows,
     sum_listed,
 )
@@ -151,9 +156,9 @@ def sum_strip(
 @part
 def bounded_block(
     X, first, last, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets,
-    new_factors, new_offsets, grow, shift, log_skip, skip_below, renew, settle, record, row_length, strip, bounds,
-    homes, distances, settled, node, rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed,
-    begins, opened, alone, at, active, shares, looked, owing, owes, entering, weights,
+    new_factors, new_offsets, grow, shift, log_skip, skip_below, homes_first, renew, settle, record, row_length, strip,
+    bounds, homes, distances, settled, node, rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed,
+    begins, opened, alone, at, active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
 ):  # fmt: skip
     """Write the sums of rows first … last−1 to `node`, as `expectation_block` does.
 
@@ -169,24 +174,31 @@ def bounded_block(
         groups, stride = groups_of(n), (n + STEP - 1) // STEP * STEP
         load_weights(sample_weight, start, n, row_weights)
         reach_rows(start, n, stride, homes, distances, grow, shift, log_constants, log_skip, reach)
-        n_looked = 0
         some = any_settled(start, n, stride, n_components, settle, False, bounds, settled)
-        whole = list_strip(start, stride, bounds, factors, offsets, log_constants, reach, renew, listed, begins)
+        for p in range(groups * WIDTH):
+            top[p], sums[p] = (-np.inf, 0.0) if p < n else (0.0, 1.0)
+        unsettled = list_unsettled(start, n, settled, looked)
+        if some:
+            load_listed(X, start, unsettled, looked, centre, scale, row_length, rows)
+        else:
+            load_rows(X, start, n, centre, scale, row_length, rows)
+        sort_homes(start, unsettled if homes_first else 0, looked, homes, ends, homed)
+        evaluate_homes(
+            ends, homed, rows, row_length, padded_means, log_constants, columns, z, near, fresh, new_factors,
+            new_offsets, log_skip, top, reach,
+        )  # fmt: skip
+        whole = list_strip(
+            start, stride, bounds, factors, offsets, log_constants, reach, renew, ends, homed, fresh, listed, begins
+        )
+        opened[:n], n_looked = 1, 0
         if some:
             if renew:
                 any_settled(start, n, stride, n_components, settle, True, bounds, settled)
-            open_listed(start, n, whole, listed, settled, opened)
-            n_looked = load_opened(X, start, n, centre, scale, row_length, settled, opened, looked, rows)
-        else:
-            opened[:n] = 1
-            load_rows(X, start, n, centre, scale, row_length, rows)
-        for p in range(groups * WIDTH):
-            there = p < n and opened[min(p, n - 1)] == 1
-            top[p] = -np.inf if there else 0.0
-            sums[p] = 0.0 if there else 1.0
+            n_looked = open_listed(start, n, whole, listed, settled, opened, top, sums, looked)
+            load_listed(X, start, n_looked, looked, centre, scale, row_length, rows)
         evaluate_strip(
-            start, stride, begins, listed, rows, row_length, padded_means, log_constants, columns, z, values, bounds,
-            new_factors, new_offsets, top,
+            start, stride, begins, ends, near, listed, rows, row_length, padded_means, log_constants, columns, z,
+            values, bounds, new_factors, new_offsets, top,
         )  # fmt: skip
         end, n_owing = whole, 0
         if some:
@@ -221,14 +233,15 @@ def bounded_block(
 
 def bounded(
     t, parts, X, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets, new_factors,
-    new_offsets, grow, shift, log_skip, skip_below, renew, settle, record, row_length, block, strip, cuts, bounds,
-    homes, distances, settled, work, first_block, nodes, levels, depths,
+    new_offsets, grow, shift, log_skip, skip_below, homes_first, renew, settle, record, row_length, block, strip, cuts,
+    bounds, homes, distances, settled, work, first_block, nodes, levels, depths,
 ):  # fmt: skip
     """Sum the rows of X block by block, skipping pairs of rows and components that cannot matter.
 
     Everything is as in `expectation`, but for pairs below skip_below of their row. Bounds are read as
     factors[k] · bound − offsets[k] and written as (distance + new_offsets[k]) · new_factors[k]. Reads and renews
     `bounds` (strips, K, rows of a strip) of float32, `homes` and `distances` (n,); node[1] counts the pairs evaluated.
+    With `homes_first` rows' homes are evaluated before bounds are compared.
     With `settle` rows that are alone are settled: `settled` (n,) takes their homes, else −1, and records of their sums
     follow on the others. Without, rows that are settled already are left out, but for what changed (`kernels.settled`).
     Part t takes the blocks cuts[t] … cuts[t + 1] − 1; `work` (blocks,) tells what each of them was.
@@ -257,14 +270,18 @@ def bounded(
     owes = np.empty(n_components, dtype=np.int32)
     entering = np.empty(strip, dtype=np.int32)
     weights = scratch(strip + LANES + 1, REAL)
+    ends = np.empty(n_components + 2, dtype=np.int64)
+    homed = np.zeros(strip + 2 * LANES, dtype=np.int32)
+    near = scratch(strip + LANES, REAL)
+    fresh = scratch(strip, np.float32)
     depth = 0
     for b in range(cuts[t], cuts[t + 1]):
         work[b] = bounded_block(
             X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
             log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
-            renew, settle, record, row_length, strip, bounds, homes, distances, settled, nodes[t, depth], rows, z,
-            values, row_weights, reach, top, sums, mass, factor, owed, listed, begins, opened, alone, at, active,
-            shares, looked, owing, owes, entering, weights,
+            homes_first, renew, settle, record, row_length, strip, bounds, homes, distances, settled, nodes[t, depth],
+            rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed, begins, opened, alone, at,
+            active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
         )  # fmt: skip
         depth = push(nodes[t], levels[t], depth, first_block + b)
     depths[t] = depth

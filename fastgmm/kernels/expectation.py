@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.density import log_joint, normalise
-from fastgmm.kernels.layout import CHUNK, HEADER, WIDTH
+from fastgmm.kernels.layout import AHEAD, CHUNK, HEADER, WIDTH
 from fastgmm.kernels.moments import add_moments
 from fastgmm.kernels.nodes import push
 from fastgmm.kernels.products import gram
@@ -114,7 +114,7 @@ def expectation(
     z = scratch(row_length * CHUNK, REAL)
     rows = scratch(1 if GRAM and not TURNED else row_length * strip, REAL)
     rows[:] = 0.0
-    wide = scratch(row_length * PANEL if TURNED else 1, np.float64)
+    wide = scratch(row_length * AHEAD if TURNED else 1, np.float64)
     wide[:] = 0.0
     order = scratch(strip, np.int32)
     for p in range(strip):

@@ -9,31 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
+from fastgmm.kernels.products import outer
 from fastgmm.kernels.strips import scratch
-from fastgmm.kernels.target import GROUP, LANES
-from fastgmm.kernels.vector import load, multiply, multiply_add, spread, store, zeros
-
-
-@part
-def factor_rows(covariance, n_features, stride, rows):
-    """Write U, Uᵀ U = Σ, row by row; return whether Σ is positive definite.
-
-    Each row is scaled and taken, times its numbers, off the rows below. What is left of the diagonal is of no account.
-    D³/6 FMA.
-    """
-    for i in range(n_features):
-        for c in range(i, n_features):
-            rows[i * stride + c] = covariance[i, c]
-    for i in range(n_features):
-        pivot = rows[i * stride + i]
-        if not 0.0 < pivot < np.inf:
-            return False
-        root = np.sqrt(pivot)
-        scale_tiles(rows, i * stride, i, n_features, 1.0 / root)
-        rows[i * stride + i] = root
-        for r in range(i + 1, n_features):
-            add_tiles(rows, r * stride, rows, i * stride, r, n_features, -rows[i * stride + r])
-    return True
+from fastgmm.kernels.target import GROUP, LANES, PANEL
+from fastgmm.kernels.vector import load, multiply, multiply_add, spread, store, subtract, zeros
 
 
 @part
@@ -58,17 +37,58 @@ def add_tiles(rows, at, others, place, begin, end, factor):
 
 
 @part
-def invert_rows(upper, n_features, stride, rows):
-    """Write W = L⁻¹, L = Uᵀ, row by row: W_i = (e_i − Σ_{j<i} L_ij W_j) / L_ii. D³/6 FMA."""
-    for i in range(n_features):
-        scale, c = 1.0 / upper[i * stride + i], 0
-        while c < n_features:
-            sums = zeros(np.float64, 1, GROUP)
-            for j in range(c, i):
-                sums = multiply_add(load(rows, j * stride + c, 0, 1, GROUP), spread(upper[j * stride + i], GROUP), sums)
-            store(multiply(sums, spread(-scale, GROUP)), rows, i * stride + c, 0)
+def factor_panels(rows, n_features, stride):
+    """Turn Σ into U, Uᵀ U = Σ, PANEL rows at a time; return whether it is positive definite. D³/6 FMA.
+
+    What is left of the diagonal is of no account. K = 16, D = 128, Zen 5: 0.28 ms; a row at a time 0.6.
+    """
+    first = 0
+    while first < n_features:
+        last, c = min(first + PANEL, n_features), first // (GROUP * LANES) * (GROUP * LANES)
+        while first > 0 and c < n_features:
+            tile = zeros(np.float64, PANEL, GROUP)
+            for j in range(first):
+                tile = outer(tile, rows, j * stride + first, rows, j * stride + c)
+            place = first * stride + c
+            store(subtract(load(rows, place, stride, PANEL, GROUP), tile), rows, place, stride)
             c += GROUP * LANES
-        rows[i * stride + i] = scale
+        for i in range(first, last):
+            pivot = rows[i * stride + i]
+            if not 0.0 < pivot < np.inf:
+                return False
+            root = np.sqrt(pivot)
+            scale_tiles(rows, i * stride, i, n_features, 1.0 / root)
+            rows[i * stride + i] = root
+            for r in range(i + 1, last):
+                add_tiles(rows, r * stride, rows, i * stride, r, n_features, -rows[i * stride + r])
+        first += PANEL
+    return True
+
+
+@part
+def invert_panels(upper, n_features, stride, rows):
+    """Write W = L⁻¹, L = Uᵀ, PANEL rows at a time: W_i = (e_i − Σ_{j<i} L_ij W_j) / L_ii. D³/6 FMA."""
+    first = 0
+    while first < n_features:
+        last, c = min(first + PANEL, n_features), 0
+        while c < last:
+            tile = zeros(np.float64, PANEL, GROUP)
+            for j in range(c, first):
+                tile = outer(tile, upper, j * stride + first, rows, j * stride + c)
+            store(tile, rows, first * stride + c, stride)
+            c += GROUP * LANES
+        for i in range(first, last):
+            scale, c = 1.0 / upper[i * stride + i], 0
+            while c < last:
+                sums = load(rows, i * stride + c, 0, 1, GROUP)
+                for j in range(max(first, c), i):
+                    sums = multiply_add(
+                        load(rows, j * stride + c, 0, 1, GROUP), spread(upper[j * stride + i], GROUP), sums
+                    )
+                store(multiply(sums, spread(-scale, GROUP)), rows, i * stride + c, 0)
+                c += GROUP * LANES
+            rows[i * stride + i] = scale
+        first += PANEL
 
 
 def factors(t, parts, covariances, choleskys, whiteners, definite):
@@ -81,13 +101,17 @@ def factors(t, parts, covariances, choleskys, whiteners, definite):
     n_components, n_features = covariances.shape[0], covariances.shape[1]
     width = GROUP * LANES
     stride = (n_features + width - 1) // width * width
-    upper = scratch(n_features * stride, np.float64)
-    rows = scratch(n_features * stride, np.float64)
+    upper = scratch((n_features + PANEL) * stride, np.float64)
+    rows = scratch((n_features + PANEL) * stride, np.float64)
     upper[:] = 0.0
+    rows[:] = 0.0
     for k in range(n_components * t // parts, n_components * (t + 1) // parts):
-        definite[k] = factor_rows(covariances[k], n_features, stride, upper)
+        for i in range(n_features):
+            for c in range(i, n_features):
+                upper[i * stride + c] = covariances[k, i, c]
+        definite[k] = factor_panels(upper, n_features, stride)
         if definite[k]:
-            invert_rows(upper, n_features, stride, rows)
+            invert_panels(upper, n_features, stride, rows)
             for i in range(n_features):
                 for c in range(n_features):
                     choleskys[k, i, c] = upper[c * stride + i] if c <= i else 0.0

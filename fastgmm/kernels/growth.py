@@ -13,7 +13,7 @@ from fastgmm.kernels.compile import part
 from fastgmm.kernels.products import outer, outer_rows
 from fastgmm.kernels.strips import scratch
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import load, multiply_add, spread, store, zeros
+from fastgmm.kernels.vector import add, load, multiply_add, spread, store, total, zeros
 
 PANEL_ROWS = (0,) * PANEL
 
@@ -57,24 +57,34 @@ def changes(n_features, stride, error, change):
 
 
 @part
-def reflect(first, n_features, stride, matrix, v, q):
+def inner_product(begin, n_features, a, b):
+    """Return Σ a_i b_i from a tile on; one is 0 where nothing is to be added. Number by number each would wait."""
+    sums, c = zeros(np.float64, 1, GROUP), begin
+    while c < n_features:
+        sums = multiply_add(load(a, c, 0, 1, GROUP), load(b, c, 0, 1, GROUP), sums)
+        c += GROUP * LANES
+    return total(sums)
+
+
+@part
+def reflect(first, n_features, stride, matrix, squares, v, q):
     """Replace a symmetric matrix by (I − β v vᵀ) M (I − β v vᵀ), β = 2 / vᵀv, rows and columns from `first` on.
 
-    v is 0 before. Writes −v over v; q is scratch. Rows and columns before `first` are of no account.
+    v is 0 before; `squares` is vᵀv. Writes −v over v; q is scratch. Rows and columns before `first` are of no account.
     """
-    squares = inner = 0.0
-    for i in range(first, n_features):
-        squares += v[i] * v[i]
     begin = first // (GROUP * LANES) * (GROUP * LANES)
     c = begin
     while c < n_features:
-        sums = zeros(np.float64, 1, GROUP)
-        for i in range(first, n_features):
-            sums = multiply_add(load(matrix, i * stride + c, 0, 1, GROUP), spread(v[i], GROUP), sums)
-        store(sums, q, c, 0)
+        even, odd, i = zeros(np.float64, 1, GROUP), zeros(np.float64, 1, GROUP), first
+        while i + 1 < n_features:  # two sums: one would wait for itself
+            even = multiply_add(load(matrix, i * stride + c, 0, 1, GROUP), spread(v[i], GROUP), even)
+            odd = multiply_add(load(matrix, (i + 1) * stride + c, 0, 1, GROUP), spread(v[i + 1], GROUP), odd)
+            i += 2
+        if i < n_features:
+            even = multiply_add(load(matrix, i * stride + c, 0, 1, GROUP), spread(v[i], GROUP), even)
+        store(add(even, odd), q, c, 0)
         c += GROUP * LANES
-    for i in range(first, n_features):
-        inner += q[i] * v[i]
+    inner = inner_product(begin, n_features, q, v)
     for i in range(first, n_features):
         q[i] = 2.0 / squares * (q[i] - inner / squares * v[i])
         v[i] = -v[i]
@@ -101,36 +111,37 @@ def tridiagonalise(n_features, stride, matrix, v, q, diagonal, beside):
     beside[0] = 0.0
     for j in range(n_features):
         diagonal[j] = matrix[j * stride + j]
-        rest = 0.0
         v[j] = 0.0
         for i in range(j + 1, n_features):
             v[i] = matrix[j * stride + i]
-            rest += v[i] * v[i]
         if j + 1 < n_features:
+            rest = inner_product((j + 1) // (GROUP * LANES) * (GROUP * LANES), n_features, v, v)
             beside[j + 1] = rest
-            if rest > v[j + 1] * v[j + 1]:
-                v[j + 1] += np.sqrt(rest) if v[j + 1] > 0.0 else -np.sqrt(rest)
-                reflect(j + 1, n_features, stride, matrix, v, q)
+            ahead = v[j + 1]
+            if rest > ahead * ahead:
+                v[j + 1] += np.sqrt(rest) if ahead > 0.0 else -np.sqrt(rest)
+                squares = rest - ahead * ahead + v[j + 1] * v[j + 1]
+                reflect(j + 1, n_features, stride, matrix, squares, v, q)
 
 
 @part
-def largest_eigenvalue(n_features, sign, diagonal, beside):
-    """Return an upper bound of the largest eigenvalue of a tridiagonal matrix times `sign`, by Sturm's sequences."""
-    low, high = -np.inf, -np.inf
+def outermost_eigenvalues(n_features, diagonal, beside):
+    """Return bounds of a tridiagonal matrix's eigenvalues from below and above, by Sturm's sequences, both at once."""
+    bottom, top = np.inf, -np.inf  # eigenvalues lie beyond these, or at them
+    below, above = np.inf, -np.inf  # and none beyond these
     for i in range(n_features):
-        after = np.sqrt(beside[i + 1]) if i + 1 < n_features else 0.0
-        low = max(low, sign * diagonal[i])
-        high = max(high, sign * diagonal[i] + np.sqrt(beside[i]) + after)
+        around = np.sqrt(beside[i]) + (np.sqrt(beside[i + 1]) if i + 1 < n_features else 0.0)
+        bottom, top = min(bottom, diagonal[i]), max(top, diagonal[i])
+        below, above = min(below, diagonal[i] - around), max(above, diagonal[i] + around)
     for _ in range(BISECTIONS):
-        middle, pivot, i = 0.5 * (low + high), -1.0, 0
-        while i < n_features and pivot < 0.0:
-            pivot = sign * diagonal[i] - middle - beside[i] / pivot
+        low, high, rising, falling, i = 0.5 * (below + bottom), 0.5 * (top + above), 1.0, -1.0, 0
+        while i < n_features and (rising > 0.0 or falling < 0.0):
+            rising = diagonal[i] - low - beside[i] / rising if rising > 0.0 else rising
+            falling = diagonal[i] - high - beside[i] / falling if falling < 0.0 else falling
             i += 1
-        if pivot < 0.0:
-            high = middle
-        else:
-            low = middle
-    return high
+        below, bottom = (low, bottom) if rising > 0.0 else (below, low)
+        top, above = (top, high) if falling < 0.0 else (high, above)
+    return below, above
 
 
 def growth(t, parts, whiteners, choleskys, extremes):
@@ -161,5 +172,4 @@ def growth(t, parts, whiteners, choleskys, extremes):
         difference(n_features, stride, whitener, cholesky, error)
         changes(n_features, stride, error, change)
         tridiagonalise(n_features, stride, change, v, q, diagonal, beside)
-        extremes[k, 0] = -largest_eigenvalue(n_features, -1.0, diagonal, beside)
-        extremes[k, 1] = largest_eigenvalue(n_features, 1.0, diagonal, beside)
+        extremes[k, 0], extremes[k, 1] = outermost_eigenvalues(n_features, diagonal, beside)

@@ -25,6 +25,9 @@ and a count of pairs of rows and components the second."""
 WIDTH = GROUP * LANES
 """Rows of a group: the points that a register tile takes at once. For float32 lanes twice as many."""
 
+AHEAD = 48
+"""Rows that are stored before they are used: what was just stored as a vector cannot be loaded by numbers yet."""
+
 STEP = 48
 """Strips and blocks are multiples of it, on all processors; it is one of every group."""
 

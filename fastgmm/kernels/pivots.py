@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
-from fastgmm.kernels.factors import add_tiles, scale_tiles
-from fastgmm.kernels.products import outer
+from fastgmm.kernels.factors import factor_panels
 from fastgmm.kernels.strips import scratch
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import load, store, subtract, zeros
 
 TINY = np.finfo(np.float64).tiny
 
@@ -23,35 +21,6 @@ def take_scatter(sum_w, sum_x, sum_xx, n_features, stride, rows, variances):
         for c in range(n_features):
             rows[i * stride + c] = sum_xx[i, c] - mean * sum_x[c]
         variances[i] = rows[i * stride + i]
-
-
-@part
-def factor_panels(rows, n_features, stride):
-    """Turn W into U, Uᵀ U = W, PANEL rows at a time; return whether it is positive definite. D³/6 FMA.
-
-    What is left of the diagonal is of no account. K = 16, D = 128, Zen 5: 0.28 ms; a row at a time 0.6.
-    """
-    first = 0
-    while first < n_features:
-        last, c = min(first + PANEL, n_features), first // (GROUP * LANES) * (GROUP * LANES)
-        while c < n_features:
-            tile = zeros(np.float64, PANEL, GROUP)
-            for j in range(first):
-                tile = outer(tile, rows, j * stride + first, rows, j * stride + c)
-            place = first * stride + c
-            store(subtract(load(rows, place, stride, PANEL, GROUP), tile), rows, place, stride)
-            c += GROUP * LANES
-        for i in range(first, last):
-            pivot = rows[i * stride + i]
-            if not 0.0 < pivot < np.inf:
-                return False
-            root = np.sqrt(pivot)
-            scale_tiles(rows, i * stride, i, n_features, 1.0 / root)
-            rows[i * stride + i] = root
-            for r in range(i + 1, last):
-                add_tiles(rows, r * stride, rows, i * stride, r, n_features, -rows[i * stride + r])
-        first += PANEL
-    return True
 
 
 def pivots(t, parts, sum_w, sum_x, sum_xx, least):

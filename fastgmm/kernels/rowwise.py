@@ -18,9 +18,6 @@ from fastgmm.kernels.vector import load, store, subtract, zeros
 REAL = np.float64
 """Set by `compile.build`: the numbers that are computed with."""
 
-AHEAD = 48
-"""Rows that are centred before they are used: what was just stored as a vector cannot be loaded by numbers yet."""
-
 
 @part
 def centre_rows(rows, row_length, means, m, listed, i, size, z):

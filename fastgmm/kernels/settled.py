@@ -14,14 +14,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
-from fastgmm.kernels.listed import take_panel
 from fastgmm.kernels.moments import SINGLE, add_listed
 from fastgmm.kernels.survivors import evaluate_listed
-from fastgmm.kernels.target import PANEL
 from fastgmm.kernels.vector import store, zeros
 
-REAL, HEAD = np.float64, PANEL
-"""Set by `compile.build`: the numbers that are computed with, and features before the first panel."""
+REAL = np.float64
+"""Set by `compile.build`: the numbers that are computed with."""
 
 SAFETY = 1.0 - 2.0**-20
 """Set by `compile.build`: factor on a distance before it becomes a bound, for the rounding of what is computed."""
@@ -54,31 +52,22 @@ def any_settled(start, n, stride, n_components, settle, renew, bounds, settled):
 
 
 @part
-def open_listed(start, n, end, listed, settled, opened):
-    """Mark rows of a strip that are not settled, or are listed. A store a pair."""
+def open_listed(start, n, end, listed, settled, opened, top, sums, looked):
+    """Mark rows of a strip that are not settled, or are listed; list the settled of them and return how many.
+
+    The others count for nothing. A store a pair.
+    """
+    count = 0
     for p in range(n):
         opened[p] = np.int32(settled[start + p] < 0)
     for j in range(end):
         opened[listed[j]] = OPENED
-
-
-@part
-def load_opened(X, start, n, centre, scale, row_length, settled, opened, looked, rows):
-    """Load the opened rows of a strip as `load_rows` does, and leave out the others; list the settled of them."""
-    n_features, count = X.shape[1], 0
     for p in range(n):  # a branch here is a wrong guess for every third row
+        closed = opened[p] == CLOSED
+        top[p] = 0.0 if closed else top[p]
+        sums[p] = 1.0 if closed else sums[p]
         looked[count] = p
-        count += opened[p]
-    size, count = count, 0
-    for j in range(size):
-        p = looked[j]
-        source, row, d = (start + p) * n_features, p * row_length, HEAD
-        take_panel(X, source, centre, scale, 0, rows, row)
-        while d < n_features:
-            take_panel(X, source + d, centre, scale, d, rows, row + d + PANEL - HEAD)
-            d += PANEL
-        looked[count] = p
-        count += np.int64(settled[start + p] >= 0)
+        count += np.int64((settled[start + p] >= 0) & (not closed))
     return count
 
 

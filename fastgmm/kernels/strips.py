@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import allocating_part, part
-from fastgmm.kernels.layout import WIDTH
+from fastgmm.kernels.layout import AHEAD, WIDTH
 from fastgmm.kernels.listed import standardise, take_panel, turned_rows
 from fastgmm.kernels.products import outer_rows
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import narrow, room, store, zeros
+from fastgmm.kernels.vector import narrow, prefetch, room, store, zeros
 
 REAL, HEAD = np.float64, PANEL
 """Set by `compile.build`: the numbers that are computed with, and features before the first panel."""
@@ -84,12 +84,14 @@ def load_rows(X, start, n, centre, scale, row_length, rows):
 def load_turned(X, start, n, centre, scale, turn, row_length, z, rows):
     """Standardise rows of X, multiply them by a triangle, y = T x, in float64, and round once. D²/2 FMA a row.
 
-    T lies by columns, rows and columns laid out like a row. PANEL rows of `z`, which were zeros, are scratch. All else
+    T lies by columns, rows and columns laid out like a row. AHEAD rows of `z`, which were zeros, are scratch. All else
     as in `load_rows`.
     """
     n_features, p = X.shape[1], 0
     while p < n:
-        for q in range(min(PANEL, n - p)):
+        size = min(AHEAD, n - p)
+        prefetch(X, (start + p + size) * n_features, AHEAD * n_features)
+        for q in range(size):
             source, row, d = (start + p + q) * n_features, q * row_length, HEAD
             if n_features < PANEL:  # what a panel reads beyond the last row may not exist
                 for d in range(n_features):
@@ -99,14 +101,17 @@ def load_turned(X, start, n, centre, scale, turn, row_length, z, rows):
                 while d < n_features:
                     take_panel(X, source + d, centre, scale, d, z, row + d + PANEL - HEAD)
                     d += PANEL
-        first = 0
-        while first < row_length:
-            tile = zeros(np.float64, PANEL, 2)
-            for c in range(first + 2 * PANEL):
-                tile = outer_rows(tile, z, c, row_length, turn, c * row_length + first, 0)
-            store(narrow(tile), rows, p * row_length + first, row_length)
-            first += 2 * PANEL
-        p += PANEL
+        q = 0
+        while q < size:
+            first = 0
+            while first < row_length:
+                tile = zeros(np.float64, PANEL, 2)
+                for c in range(first + 2 * PANEL):
+                    tile = outer_rows(tile, z, q * row_length + c, row_length, turn, c * row_length + first, 0)
+                store(narrow(tile), rows, (p + q) * row_length + first, row_length)
+                first += 2 * PANEL
+            q += PANEL
+        p += AHEAD
     rows[n * row_length : groups_of(n) * WIDTH * row_length] = 0.0
 
 

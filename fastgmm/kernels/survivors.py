@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
+from fastgmm.kernels.layout import AHEAD
 from fastgmm.kernels.listed import above, chosen, gathered, list_lanes, raise_listed, scatter
 from fastgmm.kernels.moments import SINGLE
-from fastgmm.kernels.rowwise import AHEAD, centre_rows, rows_distance
+from fastgmm.kernels.rowwise import centre_rows, rows_distance
 from fastgmm.kernels.target import LANES, PANEL
 from fastgmm.kernels.vector import (
     exp,
@@ -15,6 +16,7 @@ from fastgmm.kernels.vector import (
     load,
     multiply,
     multiply_add,
+    prefetch,
     smaller,
     spread,
     sqrt,
@@ -33,6 +35,9 @@ SLACK = 2.0**-20
 
 BOUND_LANES = 2 * LANES
 """Bounds are float32, also where rows are float64."""
+
+EARLY = 1024
+"""Bounds by which memory is asked for before they are read: those of all components lie behind each other."""
 
 FARTHEST_BOUND = 1e18
 """Its square is still a float32."""
@@ -72,6 +77,7 @@ def list_survivors(bounds, place, stride, factor, offset, level, reach, renew, l
     count, p = begin, 0
     while p < stride:
         stored = load(bounds, place + p, 0, 1, SINGLE)
+        prefetch(bounds, place + p + EARLY, BOUND_LANES)
         bound = multiply_add(stored, spread(factor, SINGLE), spread(-offset, SINGLE))
         bound = larger(bound, spread(np.float32(0.0), SINGLE))
         if renew:
@@ -122,34 +128,6 @@ def evaluate_listed(
         i += LANES
     for j in range(count, whole):
         listed[begin + j] = listed[after + j - count]
-
-
-@part
-def list_strip(start, stride, bounds, factors, offsets, log_constants, reach, renew, listed, begins):
-    """List the rows that bounds do not rule out for all components, one list behind the other; return their length."""
-    n_components, end = log_constants.shape[0], 0
-    for k in range(n_components):
-        begins[k] = end
-        end += list_survivors(
-            bounds, start * n_components + k * stride, stride, np.float32(factors[k]), np.float32(offsets[k]),
-            np.float32(-2.0 * log_constants[k]), reach, renew, listed, end,
-        )  # fmt: skip
-    begins[n_components] = end
-    return end
-
-
-@part
-def evaluate_strip(
-    start, stride, begins, listed, rows, row_length, padded_means, log_constants, columns, z, values, bounds,
-    new_factors, new_offsets, top,
-):  # fmt: skip
-    """Compute all components for the rows in their lists."""
-    n_components = log_constants.shape[0]
-    for k in range(n_components):
-        evaluate_listed(
-            k, begins[k], begins[k + 1] - begins[k], listed, rows, row_length, padded_means, log_constants, columns, z,
-            values, bounds, start * n_components + k * stride, new_factors[k], new_offsets[k], top,
-        )  # fmt: skip
 
 
 @part

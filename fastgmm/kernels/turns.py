@@ -15,8 +15,11 @@ from fastgmm.kernels.vector import store, zeros
 def take_matrix(matrix, lower, n_features, stride, rows):
     """Lay a matrix out in rows of whole tiles, of a lower triangle its lower half. O(D²)."""
     for i in range(n_features):
-        for c in range(n_features):
-            rows[i * stride + c] = 0.0 if lower and c > i else matrix[i, c]
+        end = i + 1 if lower else n_features
+        for c in range(end):
+            rows[i * stride + c] = matrix[i, c]
+        for c in range(end, n_features):
+            rows[i * stride + c] = 0.0
 
 
 @part
@@ -47,8 +50,10 @@ def turns(t, parts, lefts, rights, lower, twice, results):
     left[:] = 0.0
     right[:] = 0.0
     rows[:] = 0.0
-    for k in range(n_components * t // parts, n_components * (t + 1) // parts):
-        take_matrix(lefts[k % lefts.shape[0]], 1, n_features, stride, left)
+    first = n_components * t // parts
+    for k in range(first, n_components * (t + 1) // parts):
+        if k == first or lefts.shape[0] > 1:
+            take_matrix(lefts[k % lefts.shape[0]], 1, n_features, stride, left)
         take_matrix(rights[k % rights.shape[0]], lower, n_features, stride, right)
         multiply_rows(left, right, lower, n_features, stride, rows)
         if twice:
@@ -57,10 +62,14 @@ def turns(t, parts, lefts, rights, lower, twice, results):
                     right[c * stride + i] = rows[i * stride + c]
             multiply_rows(left, right, 0, n_features, stride, rows)
         for i in range(n_features):
-            for c in range(n_features):
-                value = rows[i * stride + c]
-                if twice:
-                    value = 0.5 * (value + rows[c * stride + i])
-                elif lower and c > i:
-                    value = 0.0
-                results[k, i, c] = value
+            end = i + 1 if lower or twice else n_features
+            for c in range(end):
+                results[k, i, c] = rows[i * stride + c]
+            for c in range(end, n_features):
+                results[k, i, c] = 0.0
+        if twice:  # what rounding leaves of its symmetry is taken away
+            for i in range(n_features):
+                for c in range(i):
+                    value = 0.5 * (results[k, i, c] + rows[c * stride + i])
+                    results[k, i, c] = value
+                    results[k, c, i] = value

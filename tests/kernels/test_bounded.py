@@ -105,6 +105,12 @@ class Walk:
         assert (self.state.distances >= distances[np.arange(len(X)), self.state.homes]).all()
 
 
+@pytest.fixture(params=[-1.0, np.inf], ids=["homes first", "homes by bounds"])
+def homes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether homes are evaluated before bounds are compared is chosen by this."""
+    monkeypatch.setattr(bounded_task, "LOOSE", request.param)
+
+
 def separated(n_components: int, n_features: int) -> reference.Mixture:
     m = problems.mixture(n_components, n_features)
     return m._replace(means=5.0 * m.means)
@@ -153,6 +159,7 @@ def test_numbers_of_rows_around_every_boundary(real: Any) -> None:
             walk.assert_right(walk.take(after)[0])
 
 
+@pytest.mark.usefixtures("homes")
 @REALS
 @pytest.mark.parametrize("n_features", [9, 12, 16, 17, 31])
 @pytest.mark.parametrize("n_components", [1, 3])
@@ -164,6 +171,7 @@ def test_plain_python(n_features: int, n_components: int, real: Any) -> None:
         walk.assert_right(walk.take(after)[0])
 
 
+@pytest.mark.usefixtures("homes")
 @REALS
 @pytest.mark.parametrize("n_features", [9, 16])
 def test_plain_python_and_compiled_agree(n_features: int, real: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,6 +199,7 @@ def test_rows_that_stay_are_not_computed_anew_for_far_components(real: Any) -> N
     np.testing.assert_allclose(second.sum_w, first.sum_w, rtol=1e-6)
 
 
+@pytest.mark.usefixtures("homes")
 @REALS
 def test_bounds_that_are_worn_are_stored_anew(real: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_task, "WORN", 1.0)
@@ -204,6 +213,7 @@ def test_bounds_that_are_worn_are_stored_anew(real: Any, monkeypatch: pytest.Mon
     assert evaluated < 3500
 
 
+@pytest.mark.usefixtures("homes")
 @REALS
 @pytest.mark.parametrize("kind", [BoundedTask, InPython])
 @pytest.mark.parametrize(("n_features", "n_components"), [(9, 3), (9, 1), (16, 3)])
@@ -226,6 +236,7 @@ def test_settled_rows_are_not_computed_and_count_all_the_same(
     assert pairs[6] < 0.5 * len(X)
 
 
+@pytest.mark.usefixtures("homes")
 @REALS
 def test_rows_that_are_settled_elsewhere_after_a_jump_owe_all_their_weight(real: Any) -> None:
     m = separated(4, 17)
@@ -249,6 +260,22 @@ def turned_counts(walk: Walk) -> Floats:
 
 
 @REALS
+def test_homes_first_leave_fewer_pairs_where_little_is_known(real: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    m = problems.mixture(7, 17)
+    m, pairs = m._replace(means=1.5 * m.means), []
+    for loose in (-1.0, np.inf):
+        monkeypatch.setattr(bounded_task, "LOOSE", loose)
+        walk = Walk(problems.drawn(m, 2000).astype(real), m)
+        walk.take()
+        found, evaluated = walk.take(moved(walk.parameters, 0.2))
+        walk.assert_right(found)
+        pairs.append(evaluated)
+    assert pairs[0] < 0.93 * pairs[1]
+    assert pairs[1] < 14000
+
+
+@pytest.mark.usefixtures("homes")
+@REALS
 def test_a_long_way_in_short_steps(real: Any) -> None:
     m = separated(4, 9)
     walk = Walk(problems.drawn(m, 500).astype(real), m)
@@ -256,6 +283,7 @@ def test_a_long_way_in_short_steps(real: Any) -> None:
         walk.assert_right(walk.take(moved(walk.parameters, 0.01))[0])
 
 
+@pytest.mark.usefixtures("homes")
 @REALS
 def test_a_jump_to_somewhere_else(real: Any) -> None:
     m = separated(4, 17)
