@@ -29,7 +29,7 @@ import numba
 from numba import njit, types
 
 from fastgmm.kernels import launch, target, twins
-from fastgmm.kernels.pipelines import KernelCompiler, PartCompiler, without_literals
+from fastgmm.kernels.pipelines import KernelCompiler, PartCompiler, options, without_literals
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,8 +39,9 @@ _lock = threading.RLock()
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """No fastmath: fused multiply-adds are written out, so parallel and serial twins round alike."""
 
-KERNEL_OPTIONS = OPTIONS | {"pipeline_class": KernelCompiler, "no_cfunc_wrapper": True}
-PART_OPTIONS = OPTIONS | {"pipeline_class": PartCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+VERSION = tuple(numba.version_info.short)
+KERNEL_OPTIONS = OPTIONS | {"no_cfunc_wrapper": True} | options(KernelCompiler, VERSION)
+PART_OPTIONS = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} | options(PartCompiler, VERSION)
 
 _parts: dict[tuple[Any, ...], Any] = {}
 """Compiled parts by what their code depends on: a part that several kernels have is compiled once in a process."""
@@ -138,7 +139,8 @@ def _linked(piece: Any, constants: dict[str, Any]) -> Any:
         name = f"{piece.__name__}_{hashlib.sha256(repr(facts[1]).encode()).hexdigest()[:8]}_{digest()}"
         text = _named(_specialised(piece, constants, lambda inner: _linked(inner, constants)), name)
         inner, counts = getattr(piece, "is_inner", False), getattr(piece, "is_allocating", False)
-        _parts[facts] = without_literals(njit(forceinline=inner, _nrt=counts, **PART_OPTIONS)(text))
+        made = njit(forceinline=inner, _nrt=counts, **PART_OPTIONS)(text)
+        _parts[facts] = without_literals(made) if "pipeline_class" in PART_OPTIONS else made
     return _parts[facts]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from fastgmm.kernels import compile as compiler
+from fastgmm.kernels.pipelines import KernelCompiler, PartCompiler, options
 
 STEP = 1
 
@@ -75,6 +76,20 @@ def test_parts_are_not_code_of_their_own(parts: dict[Any, Any]) -> None:
         name = compiled.fndesc.llvm_func_name
         assert compiled.library.get_pointer_to_function(name) == 0
         assert not compiled.library._codegen._engine.is_symbol_defined(name)
+
+
+@pytest.mark.parametrize("version", [(0, 60), (0, 69), (1, 0)])
+def test_other_versions_of_numba_compile_by_themselves(
+    version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, made in (("KERNEL_OPTIONS", KernelCompiler), ("PART_OPTIONS", PartCompiler)):
+        known = getattr(compiler, name)
+        assert known == known | options(made, (0, 68))
+        assert options(made, version) == {}
+        others = {option: value for option, value in known.items() if option != "pipeline_class"}
+        monkeypatch.setattr(compiler, name, others)
+    for text in (climb, climb_twice):
+        assert run(text, 3, "serial") == run(text, 3, "python")
 
 
 @pytest.mark.parametrize("enabled", [True, False])
