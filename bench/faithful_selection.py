@@ -28,8 +28,8 @@ FOLDER = Path(__file__).parents[1] / "tests" / "selection"
 RESULTS, OPTIMA = FOLDER / "faithful-bic.json", FOLDER / "faithful-optima.json"
 NUMBERS = list(range(1, 10))
 LONG = Effort(
-    seeds=100, rounds=4, kept=16, screen=8, stages=((64, 0, 4), (32, 0, 8), (16, 0, 60)), final=400, handed=16, split=8,
-    exchanged=1500, budget=2e11,
+    seeds=24, kept=24, handed=8, split=16, renewed=150, spliced=75, patience=8, screen=(4, 3), survivors=10_000,
+    budget=6e11,
 )  # fmt: skip
 LENIENT = (1.0, 0.5, 0.25)
 """Shares of the guard's bounds that runs must keep on their way, in turn."""

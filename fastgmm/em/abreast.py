@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.baton import Ask, Baton, Ended
 from fastgmm.em.passes import BUDGET, FEWEST_FEATURES_AUTO
-from fastgmm.em.run import Interrupted, RunResult
+from fastgmm.em.run import Interrupted
 from fastgmm.frame import Frame
 from fastgmm.joint_task import JointTask, joined
 from fastgmm.rows.base import AbstractRows, Floats, Span
@@ -75,11 +75,13 @@ class SharedRows(AbstractRows):
         return rows
 
 
-Job = Callable[[AbstractRows, Ask], RunResult]
+Result = TypeVar("Result")
+
+Job = Callable[[AbstractRows, Ask], Result]
 """A run of rows that it shares, and of what asks the caller for a `Call`."""
 
 
-class Abreast:
+class Abreast(Generic[Result]):
     """The runs under way, by their numbers."""
 
     def __init__(self, rows: AbstractRows, team: Team) -> None:
@@ -104,12 +106,12 @@ class Abreast:
         """Return how many runs are under way."""
         return len(self._runs)
 
-    def begin(self, number: int, job: Job) -> RunResult | None:
+    def begin(self, number: int, job: Job[Result]) -> Result | None:
         """Let a run work until it needs a sum; return its result if it needs none."""
         self._runs[number] = Baton(lambda ask: job(SharedRows(self._rows, ask), ask))
         return self._advance(number, None)
 
-    def advance(self) -> Iterator[tuple[int, RunResult]]:
+    def advance(self) -> Iterator[tuple[int, Result]]:
         """Sweep once for all runs, and let each work until it needs the next sum; yield those that end."""
         numbers = sorted(self._tasks)
         sums = dict(zip(numbers, self._sums([self._tasks[number] for number in numbers]), strict=True))
@@ -129,7 +131,7 @@ class Abreast:
                 found[i] = sums
         return found
 
-    def _advance(self, number: int, answer: Any) -> RunResult | None:
+    def _advance(self, number: int, answer: Any) -> Result | None:
         self.last, run, error = number, self._runs[number], None
         self._tasks.pop(number, None)
         try:
@@ -137,7 +139,7 @@ class Abreast:
                 answer, error = self._called(question)
         except Ended as end:
             del self._runs[number]
-            found: RunResult = end.value
+            found: Result = end.value
             return found
         except BaseException:
             if run.over:  # and not Ctrl-C while it works
@@ -153,7 +155,7 @@ class Abreast:
         except BaseException as error:  # is the run's, which may have a result to add
             return None, error
 
-    def interrupt(self) -> Iterator[tuple[int, RunResult]]:
+    def interrupt(self) -> Iterator[tuple[int, Any]]:
         """End all runs as Ctrl-C does; yield what those have found that have found anything."""
         for number, run in list(self._runs.items()):
             try:

@@ -71,7 +71,7 @@ def _side_by_side(
     """Run as many at a time as the rows can serve; one that has ended makes room for the next."""
     began = perf_counter()
 
-    def job(number: int, state: RunState) -> Job:
+    def job(number: int, state: RunState) -> Job[RunResult]:
         def work(mine: AbstractRows, ask: Ask) -> RunResult:
             return run(
                 mine, state.parameters, settings, team, restart=number, began=began, resumed=state,
@@ -82,7 +82,7 @@ def _side_by_side(
         return work
 
     waiting, width = iter(runs), 1
-    with Abreast(rows, team) as group:
+    with Abreast[RunResult](rows, team) as group:
         try:
             while True:
                 while len(group) < width and (next_run := next(waiting, None)) is not None:
@@ -107,7 +107,7 @@ def _side_by_side(
     return runs.best
 
 
-def _ended(runs: Runs, group: Abreast, status: Status) -> RunResult:
+def _ended(runs: Runs, group: Abreast[RunResult], status: Status) -> RunResult:
     """End all runs, and return the best of what they found; KeyboardInterrupt if none has found anything."""
     for number, found in group.interrupt():
         runs.best = runs.better(number, replace(found, status=status))

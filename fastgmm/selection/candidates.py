@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.em.abreast import Abreast, Job, abreast
 from fastgmm.em.run import Settings, run
 from fastgmm.errors import DataError, FastGMMError
+from fastgmm.frame import Frame
 from fastgmm.initialise.lloyd import drawn
 from fastgmm.initialise.overall import overall
 from fastgmm.models import MODELS, Prior
@@ -25,6 +27,9 @@ Floats = NDArray[np.float64]
 
 SAMPLE_ROWS = 2000
 """Rows that candidates are sought on, if there are more."""
+
+MOST = 64
+"""Candidates that are fitted side by side, each in a thread of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +69,9 @@ class Candidates:
 
     def __init__(self, rows: AbstractRows, workers: Team, terms: Terms) -> None:
         self._rows, self._workers, self._terms = rows, workers, terms
-        self._isotropic = rows.in_frame(rows.frame.isotropic())
+        self._isotropic = rows.frame.isotropic()
         self._found: dict[Cell, Found] = {}
+        self._wholes: dict[bool, tuple[Floats, Floats]] = {}
         self._centre, self._unit = np.zeros(rows.n_features), 1.0
 
     def search(self, models: list[str], numbers: list[int], effort: Effort, rng: np.random.RandomState) -> None:
@@ -74,7 +80,7 @@ class Candidates:
         X, weights = sample.take(np.arange(sample.n_rows))
         if weights.size:  # rows without weight are none
             X, weights = X[weights > 0], weights[weights > 0]
-        X = self._isotropic.frame.rows(X)
+        X = self._isotropic.rows(X)
         self._centre = X.mean(axis=0)
         self._unit = float(np.sqrt(np.square(X - self._centre).mean())) or 1.0
         data = Monomials.of((X - self._centre) / self._unit, weights if weights.size else None)
@@ -86,18 +92,42 @@ class Candidates:
         self._found = search.found
 
     def fit_all(self, models: list[str], numbers: list[int]) -> Fits:
-        """Fit all candidates, model by model."""
-        return {(model, k): self.fit(model, k) for model in models for k in numbers}
+        """Fit all candidates: one by one, or side by side where the rows are dear to read, with the same bits."""
+        cells = [(model, k) for model in models for k in numbers]
+        if not self._rows.costly:
+            return {cell: self.fit(self._rows, *cell) for cell in cells}
+        return self._side_by_side(cells)
 
-    def fit(self, model: str, n_components: int) -> Fit | Refused:
+    def _side_by_side(self, cells: list[Cell]) -> Fits:
+        """Fit as many at a time as the rows can serve, each pass for all of them; one that ends makes room."""
+        fits: Fits = {}
+
+        def job(cell: Cell) -> Job[Fit | Refused]:
+            return lambda mine, _: self.fit(mine, *cell)
+
+        waiting, width = iter(enumerate(cells)), 1
+        with Abreast[Fit | Refused](self._rows, self._workers) as group:
+            while len(fits) < len(cells):
+                while len(group) < width and (following := next(waiting, None)) is not None:
+                    number, cell = following
+                    width = min(MOST, abreast(self._rows, cell[1], Settings.algorithm))
+                    found = group.begin(number, job(cell))
+                    if found is not None:
+                        fits[cell] = found
+                fits |= {cells[number]: found for number, found in group.advance()}
+        return {cell: fits[cell] for cell in cells}
+
+    def fit(self, rows: AbstractRows, model: str, n_components: int) -> Fit | Refused:
         """Fit a candidate by EM on all rows, from the best start that leads to an optimum that counts."""
         found = self._found.get((model, n_components))
         if found is None:
             return Refused("every run collapsed, or ended in an optimum of a few rows only: see min_rows, min_variance")
+        if MODELS[model].isotropic:
+            rows = rows.in_frame(self._isotropic)
         reason = ""
         for number in range(len(found.log_likelihoods)):
             try:
-                fit = self._fit(model, self._start(model, found, number))
+                fit = self._fit(rows, model, self._start(rows.frame, model, found, number))
             except (FastGMMError, np.linalg.LinAlgError) as error:
                 reason = reason or str(error)
                 continue
@@ -106,12 +136,9 @@ class Candidates:
             reason = reason or fit.reason
         return Refused(reason)
 
-    def _rows_for(self, model: str) -> AbstractRows:
-        return self._isotropic if MODELS[model].isotropic else self._rows
-
-    def _start(self, model: str, found: Found, number: int) -> Parameters:
+    def _start(self, frame: Frame, model: str, found: Found, number: int) -> Parameters:
         """Return what the search found, in the model's form and the coordinates of the rows' frame."""
-        scale = self._rows_for(model).frame.scale / self._isotropic.frame.scale
+        scale = frame.scale / self._isotropic.scale
         means = (found.moments.means[number] * self._unit + self._centre) * scale
         matrices = found.covariances[number] * (self._unit**2 * scale[:, None] * scale)
         form = MODELS[model].form
@@ -124,8 +151,8 @@ class Candidates:
         shares = found.moments.shares[number]
         return Parameters(shares / shares.sum(), means, np.ascontiguousarray(covariances), form)
 
-    def _fit(self, model: str, start: Parameters) -> Fit | Refused:
-        rows, terms = self._rows_for(model), self._terms
+    def _fit(self, rows: AbstractRows, model: str, start: Parameters) -> Fit | Refused:
+        terms = self._terms
         settings = Settings(
             tol=terms.tol,
             max_iter=terms.max_iter,
@@ -140,7 +167,7 @@ class Candidates:
         return Fit(rows.frame.leave(parameters), statistics.log_likelihood)
 
     def _admitted(self, rows: AbstractRows, model: str, parameters: Parameters, counts: Floats) -> bool:
-        whitener = whitener_of(overall(rows, self._workers)[1])
+        whitener = whitener_of(self._whole(rows)[1])
         shares = (counts / rows.weight)[None]
         guard = self._terms.guard
         least = guard.rows_wanted(model, rows.n_features) / rows.weight
@@ -155,7 +182,14 @@ class Candidates:
             if len(prior.mean) != rows.n_features:
                 raise DataError(f"the prior is of {len(prior.mean)} features, but X has {rows.n_features}.")
             return prior.rescaled(rows.frame.rows(prior.mean), rows.frame.scale)
-        mean, covariance = overall(rows, self._workers)
+        mean, covariance = self._whole(rows)
         if rows.n_rows <= rows.n_features:
             covariance = np.diag(np.diagonal(covariance))
         return Prior.mclust(mean, covariance * (rows.weight / max(rows.weight - 1, 1.0)), n_components)
+
+    def _whole(self, rows: AbstractRows) -> tuple[Floats, Floats]:
+        """Return mean and covariance of all rows in one of the two frames, formed once."""
+        isotropic = rows.frame is self._isotropic
+        if isotropic not in self._wholes:
+            self._wholes[isotropic] = overall(rows, self._workers)
+        return self._wholes[isotropic]

@@ -1,9 +1,10 @@
 """The search over candidates: starts shared by all models of one K, and handed on to the neighbouring numbers.
 
-Every (model, K) keeps its best few optima. A round goes up, K = 1, 2, …, with seeds and splits of what K − 1 found, and
-down, with merges of what K + 1 found. At each K models start where the others ended, and from their own optima with two
-components merged and one split, until nothing is new; no start is made twice of one optimum. Runs that lag
-behind are dropped early, and only those are kept that are no accidents of a few rows (`Guard`).
+Every (model, K) keeps its best few optima. A first round goes up, K = 1, 2, …, with seeds and splits of what K − 1
+found; others go down, with merges of K + 1, and up again with splits. At each K models start where the others
+ended. When neighbours have little left to hand on, cells raise children of their own optima. No start is made twice of
+one optimum. Runs are dropped early that lag behind, or head for an optimum that is known (`Archive`), and only those
+are kept that are no accidents of a few rows (`Guard`).
 """
 
 from __future__ import annotations
@@ -14,45 +15,54 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.selection.batch import Batch, Moments, Monomials
+from fastgmm.selection.archive import Archive, units
+from fastgmm.selection.batch import Batch, Limits, Moments, Monomials
+from fastgmm.selection.children import renewed, spliced
 from fastgmm.selection.crew import ALONE, Crew
 from fastgmm.selection.guard import Guard, whitener_of
-from fastgmm.selection.starts import exchanged, merges, seeded, splits
+from fastgmm.selection.starts import merges, metrics, seeded, splits
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 Cell = tuple[str, int]
-Stages = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Effort:
     """How long to search."""
 
-    seeds: int = 12
+    seeds: int = 6
     """Fresh starts of each K."""
-    rounds: int = 4
-    """Times to go up and down, at most. None: seeds and splits only."""
-    across: int = 2
-    """Times to exchange components of one K in a row, at most."""
-    kept: int = 6
+    rounds: int = 20
+    """Times to go down and up, at most. None: seeds and splits only."""
+    calm: int = 2
+    """How many of them are without children."""
+    kept: int = 10
     """Optima of each cell that are known."""
-    handed: int = 6
+    handed: int = 3
     """How many of them other models start from."""
-    split: int = 2
-    """How many of them the neighbouring numbers start from."""
-    exchanged: int = 150
-    """Starts, about, that are made by exchanging components of a cell's best optima; of one at least."""
-    screen: int = 4
-    """Plain iterations of all starts."""
-    stages: Stages = ((48, 4, 0), (16, 0, 3), (6, 0, 60))
-    """How many runs of a cell are left, and the plain iterations and rounds of SQUAREM that they then take at most."""
+    split: int = 8
+    """How many of them the neighbouring numbers start from, at most."""
+    neighbours: int = 300
+    """Starts of a cell, about, that a neighbouring number makes; of one optimum at least."""
+    renewed: int = 24
+    """Children of a cell, in a generation, of which some components are seeded afresh."""
+    spliced: int = 12
+    """Children that are made of two."""
+    patience: int = 3
+    """Generations in a row of which nothing is kept, after which a cell rests."""
+    screen: tuple[int, int] = (2, 3)
+    """Plain iterations and rounds of SQUAREM of all starts, at most."""
+    survivors: int = 24
+    """How many runs of a cell are left then."""
+    rest: int = 60
+    """Rounds of SQUAREM that they then take, at most."""
     lenient: float = 1.0
     """Share of the guard's bounds that runs must keep on their way."""
     final: int = 300
     """Rounds of what is known of each cell, at the end, at most."""
-    budget: float = 4e10
-    """Operations, about, after which no round is begun."""
+    budget: float = 4.8e10
+    """Operations, about, after which nothing new is begun."""
 
 
 @dataclass(eq=False)
@@ -67,7 +77,7 @@ class Found:
     """Whether starts were made of each, (R,), by what was made."""
 
     def __post_init__(self) -> None:
-        for move in ("share", "split", "merge", "exchange"):
+        for move in ("share", "split", "merge"):
             self.tried.setdefault(move, np.zeros(len(self.log_likelihoods), dtype=np.bool_))
 
     def untried(self, move: str, count: int) -> Moments:
@@ -106,38 +116,58 @@ class Search:
         self._guard, self._effort, self._rng, self._crew = guard, effort, rng, crew
         whole = data.labelled(np.zeros((1, len(data.rows)), dtype=np.intp), 1)
         self._whitener = whitener_of(whole.covariances[0, 0])
+        self._metrics, self._units = np.stack(metrics(data)), units(data)
         self._spent = 0.0
+        self._vain: dict[Cell, int] = {}
+        self._archives: dict[Cell, Archive] = {}
         self.found: dict[Cell, Found] = {}
 
     def run(self, numbers: list[int]) -> None:
         """Search for all models and numbers of components."""
+        effort = self._effort
         for k in numbers:
-            fresh = seeded(self._data, k, self._effort.seeds if k > 1 else 1, self._rng)
+            fresh = seeded(self._data, k, effort.seeds if k > 1 else 1, self._rng)
             self._climb(k, {model: [fresh, *self._from(model, k - 1, "split", splits)] for model in self._models})
-            if self._effort.rounds:
-                self._settle(k)
-        for number in range(self._effort.rounds):
-            if self._spent > self._effort.budget:
+            if effort.rounds:
+                self._share(k)
+        for number in range(effort.rounds):
+            down = self._sweep(numbers[::-1], 1, number >= effort.calm)
+            up = self._sweep(numbers, -1, False)
+            if not (down or up) and number >= effort.calm:
                 break
-            for k in numbers[1:] if number else []:
-                self._visit(k, k - 1, "split", splits)
-            for k in reversed(numbers[:-1]):
-                self._visit(k, k + 1, "merge", merges)
         for k in numbers:
             self._finish(k)
 
-    def _visit(self, k: int, source: int, move: str, neighbours: Callable[[Moments], Moments]) -> None:
-        """Start from neighbours of what another number of components found."""
-        if k > 1 and self._climb(k, {model: self._from(model, source, move, neighbours) for model in self._models}):
-            self._settle(k)
+    def _sweep(self, numbers: list[int], source: int, breed: bool) -> bool:
+        """Merge what K + 1 found, or split what K − 1 did, and raise a generation in all cells that do not rest.
 
-    def _settle(self, k: int) -> None:
-        """Let models share, and exchange components, until nothing is new."""
-        self._share(k)
-        for _ in range(self._effort.across if k > 2 else 0):
-            if not self._climb(k, {model: self._from(model, k, "exchange", exchanged) for model in self._models}):
-                return
+        Returns whether anything is new.
+        """
+        new = False
+        move, neighbours = ("merge", merges) if source > 0 else ("split", splits)
+        for k in numbers:
+            if k == 1 or self._spent > self._effort.budget:
+                continue
+            starts = {model: self._from(model, k + source, move, neighbours) for model in self._models}
+            live = [model for model in self._models if breed and self._restless(model, k)]
+            before = {model: self.found[model, k].log_likelihoods for model in live}
+            for model in live:
+                starts[model] += self._children(model, k)
+            new |= self._climb(k, starts)
+            for model, values in before.items():
+                same = np.array_equal(values, self.found[model, k].log_likelihoods)
+                self._vain[model, k] = self._vain.get((model, k), 0) + 1 if same else 0
             self._share(k)
+        return new
+
+    def _restless(self, model: str, k: int) -> bool:
+        return k > 2 and (model, k) in self.found and self._vain.get((model, k), 0) < self._effort.patience
+
+    def _children(self, model: str, k: int) -> list[Moments]:
+        """Return children of the best optima of a cell."""
+        found, effort = self.found[model, k], self._effort
+        own = renewed(self._data, self._metrics, found.moments, found.covariances, effort.renewed, self._rng)
+        return [own, spliced(found.moments, effort.spliced, self._rng)] if len(found.moments) > 1 else [own]
 
     def _finish(self, k: int) -> None:
         """Let the best runs come to rest."""
@@ -157,48 +187,60 @@ class Search:
         found = self.found.get((model, k))
         if found is None:
             return []
-        count = self._effort.split
-        if move == "exchange":
-            count = max(1, self._effort.exchanged // (k * (k - 1) ** 2 // 2))
-        some = found.untried(move, count)
+        each = k if move == "split" else k * (k - 1) // 2
+        few = max(1, self._effort.neighbours // each) if each else 0
+        some = found.untried(move, min(self._effort.split, few))
         return [neighbours(some)] if len(some) else []
 
     def _share(self, k: int) -> None:
-        """Start every model where the others ended, until nothing changes."""
+        """Start every model where the others ended."""
         if k == 1:
             return
-        for _ in range(SHARED):
-            fresh = {}
-            for model in self._models:
-                if (found := self.found.get((model, k))) is not None:
-                    some = found.untried("share", self._effort.handed)
-                    if len(some):
-                        fresh[model] = some
-            if not self._climb(
-                k, {model: [some for other, some in fresh.items() if other != model] for model in self._models}
-            ):
-                return
+        fresh = {}
+        for model in self._models:
+            if (found := self.found.get((model, k))) is not None:
+                some = found.untried("share", self._effort.handed)
+                if len(some):
+                    fresh[model] = some
+        self._climb(k, {model: [some for other, some in fresh.items() if other != model] for model in self._models})
 
     def _climb(self, k: int, starts: dict[str, list[Moments]]) -> bool:
-        """Run EM from starts, dropping what lags, and keep the best; return whether any is new."""
+        """Run EM from starts, without what is vain, and keep the best; return whether any is new."""
         some = {model: Moments.joined(parts) for model, parts in starts.items() if parts}
         if not some:
             return False
         effort = self._effort
         batch = Batch.start(self._data, some, self._crew)
-        self._take(batch, effort.screen, 0)
-        for survivors, plain, rounds in effort.stages:
-            batch = batch.chosen(self.best(batch, survivors, effort.lenient))
-            if not len(batch):
-                return False
-            self._take(batch, plain, rounds, REST)
+        limits = self._limits(k, batch)
+        self._take(batch, *effort.screen, REST, limits)
+        chosen = self.best(batch, effort.survivors, effort.lenient)
+        if not len(chosen):
+            return False
+        batch = batch.chosen(chosen)
+        self._take(batch, 0, effort.rest, REST, limits[chosen])
+        for model, span in batch.spans():
+            self._archives.setdefault((model, k), Archive()).add(batch.log_likelihoods[span], batch.moments[span])
         return self._store(k, batch.chosen(self.best(batch, effort.kept)))
 
-    def _take(self, batch: Batch, plain: int, rounds: int, tolerance: float = 0.0) -> None:
+    def _limits(self, k: int, batch: Batch) -> Limits:
+        """Return what runs must pass, the worst that is kept if there are enough, and what they need not find again."""
+        bars = np.full(len(batch), -np.inf)
+        known, ranges, at = [np.empty((0, 1 + len(self._units)))], np.zeros((len(batch), 2), dtype=np.int64), 0
+        for model, span in batch.spans():
+            found, archive = self.found.get((model, k)), self._archives.get((model, k))
+            if found is not None and len(found.log_likelihoods) == self._effort.kept:
+                bars[span] = found.log_likelihoods[-1]
+            if archive is not None and archive.rows is not None:
+                known.append(archive.rows)
+                ranges[span] = at, at + len(archive.rows)
+                at += len(archive.rows)
+        return Limits(bars, self._units, np.concatenate(known), ranges)
+
+    def _take(self, batch: Batch, plain: int, rounds: int, tolerance: float, limits: Limits | None = None) -> None:
         """Go on with runs, and count what that costs."""
         _, k, d = batch.moments.means.shape
         with np.errstate(all="ignore"):
-            steps = batch.climb(plain, rounds, tolerance)
+            steps = batch.climb(plain, rounds, tolerance, limits)
         self._spent += steps * k * len(self._data.weights) * (d * d + 3 * d + 20)
 
     def best(self, batch: Batch, count: int, lenient: float = 1.0) -> NDArray[np.intp]:
@@ -239,6 +281,3 @@ SAME = 1e-5
 
 REST = 1e-9
 """Gain of an iteration, a mean, at which a run rests."""
-
-SHARED = 3
-"""Times that models start where the others ended, in a row."""

@@ -19,16 +19,17 @@ def seeded(data: Monomials, n_components: int, count: int, rng: np.random.Random
 
     As the rows are; with features of unit variance; and uncorrelated. Which is best differs by data and model.
     """
-    metrics = _metrics(data)
+    several = metrics(data)
     labels = np.empty((count, len(data.rows)), dtype=np.intp)
     for number in range(count):
-        rows = metrics[number % len(metrics)]
+        rows = several[number % len(several)]
         centres = rows[np.resize(plus_plus(rows, data.row_weights, n_components, rng), n_components)]
         labels[number] = ((rows[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     return data.labelled(labels, n_components)
 
 
-def _metrics(data: Monomials) -> list[Floats]:
+def metrics(data: Monomials) -> list[Floats]:
+    """Return the rows as they are, with features of unit variance, and uncorrelated."""
     whole = data.labelled(np.zeros((1, len(data.rows)), dtype=np.intp), 1)
     covariance = whole.covariances[0, 0]
     values, vectors = np.linalg.eigh(covariance)
@@ -77,8 +78,3 @@ def merges(found: Moments) -> Moments:
     return Moments(
         with_rest(found.shares, share), with_rest(found.means, mean), with_rest(found.covariances, covariance)
     )
-
-
-def exchanged(found: Moments) -> Moments:
-    """Return mixtures of as many components: two merged, and one split."""
-    return splits(merges(found))
