@@ -82,7 +82,7 @@ PROBLEMS = {
         Problem("iris", "150 × 4, K = 3, full", _iris, 3, -1.20124),
         Problem("faithful", "Old Faithful, 272 × 2, K = 4, full", _faithful, 4, -4.06629),
         Problem("wine", "178 × 13, standardised, K = 3, diag", _wine, 3, -14.40680, "diag"),
-        Problem("digits", "1797 × 8 principal components, K = 10, full", _digits, 10, -26.03868),
+        Problem("digits", "1797 × 8 principal components, K = 10, full", _digits, 10, -26.03861),
         Problem("d4k12", "synthetic, 6000 × 4, K = 12, full", lambda: rows.mixture(6000, 4, 12, 5, 4.0), 12, -8.07581),
         Problem("d2k20", "synthetic, 4000 × 2, K = 20, full", lambda: rows.mixture(4000, 2, 20, 6, 4.5), 20, -5.58822),
     )

@@ -26,10 +26,18 @@ NOTHING = -1e30
 """Logarithm of a density that does not count."""
 
 
+def exponentials(logs: Floats) -> tuple[Floats, Floats]:
+    """Return the largest of each row (n,), and exp of how far all are from it (n, K)."""
+    top = logs.max(axis=1, initial=NOTHING)
+    shifted = logs - top[:, None]
+    np.maximum(shifted, -700.0, out=shifted)  # exp is some twenty times as slow where it underflows
+    return top, np.exp(shifted, out=shifted)
+
+
 def log_sums(logs: Floats) -> Floats:
     """Return log Σ_k exp(logs_nk), (n,)."""
-    top = logs.max(axis=1, initial=NOTHING)
-    sums: Floats = top + np.log(np.maximum(np.exp(logs - top[:, None]).sum(axis=1), np.finfo(np.float64).tiny))
+    top, shares = exponentials(logs)
+    sums: Floats = top + np.log(shares.sum(axis=1))
     return sums
 
 

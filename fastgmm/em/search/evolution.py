@@ -44,7 +44,7 @@ Beyond, annealing the plain fit finds more: wine 10 of 10 and iris 10 of 10 seed
 """
 
 POPULATION, FILLED = 4, 0.45
-"""Mixtures, and share of the budget after which no more are begun with."""
+"""Mixtures, and share of the budget after which no more are begun with; where components are few, one is begun with."""
 
 PATIENCE = 4
 """Crossings in a row, none the best, after which the best mixture is joined with fresh components instead."""
@@ -96,9 +96,10 @@ class Evolution:
 
     def _settled(self, share: float) -> None:
         """Search, and sweep the best mixture until it rests."""
+        few = self._problem.n_components < FEW
         tries = fruitless = 0
         while (spent := self._problem.budget.spent) < GROWN * share:
-            if not self._living or (tries < POPULATION and spent < FILLED * share):
+            if not self._living or (not few and tries < POPULATION and spent < FILLED * share):
                 tries += 1
                 if tries > TRIES:
                     return

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.search.board import NOTHING, Board, Indices, log_sums
+from fastgmm.em.search.board import NOTHING, Board, Indices, exponentials
 from fastgmm.em.search.drift import drifted, far, highest
 from fastgmm.em.search.pieces import joined, taken
 from fastgmm.parameters import Parameters
@@ -46,19 +46,22 @@ class Table:
         return cls(board, parameters, logs, distances)
 
     @cached_property
+    def _shared(self) -> tuple[Floats, Floats]:
+        """Log-densities of the mixture, and responsibilities: with one array of their size, for speed."""
+        top, shares = exponentials(self.logs)
+        total = shares.sum(axis=1)
+        shares /= total[:, None]
+        return top + np.log(total), shares
+
+    @property
     def sums(self) -> Floats:
         """Log-densities of the mixture, (N,)."""
-        return log_sums(self.logs)
+        return self._shared[0]
 
-    @cached_property
-    def shares(self) -> Floats:
-        """Logarithms of the responsibilities, (N, K)."""
-        return self.logs - self.sums[:, None]
-
-    @cached_property
+    @property
     def responsibilities(self) -> Floats:
         """γ (N, K)."""
-        return np.exp(self.shares)
+        return self._shared[1]
 
     @cached_property
     def bound(self) -> float:
