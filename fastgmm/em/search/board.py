@@ -78,14 +78,14 @@ class Board:
 
     def moments(self, parameters: Parameters, k: int, rows: Indices, shares: Floats) -> SufficientStatistics:
         """Return the moments about the mean of component `k` of rows that belong to it by shares (n,)."""
-        problem, shares = self.problem, shares * self.weights[rows]
+        problem = self.problem
         form = problem.settings.moments
         if not self._small(rows):
-            component, by = taken(parameters, (k,)), (shares / self.weights[rows])[:, None]
+            component, by = taken(parameters, (k,)), shares[:, None]
             return self._piece(rows).expectation(
                 component, problem.team, moments=form, given=lambda start, stop: by[start:stop]
             )
-        origin = parameters.means[k]
+        shares, origin = shares * self.weights[rows], parameters.means[k]
         away = self.inside[rows] - origin
         sum_w, sum_x = shares.sum(keepdims=True), np.einsum("n,nd->d", shares, away)[None]
         full = form == "full"

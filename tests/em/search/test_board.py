@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from search_cases import plain, problem_of
@@ -12,8 +14,9 @@ from fastgmm.em.search.board import Board, log_sums, stacked
 @pytest.mark.parametrize("model", ["VVV", "VVI", "VII"])
 def test_numpy_and_kernels_find_the_same(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = problem_of(datasets.load_faithful(), 4, model=model)
-    board, parameters = Board.of(problem), plain(problem).parameters
     rng = np.random.RandomState(0)
+    weights = rng.randint(3, size=272).astype(float)
+    board, parameters = replace(Board.of(problem), weights=weights), plain(problem).parameters
     rows = np.sort(rng.choice(len(board.X), 100, replace=False))
     shares = rng.uniform(size=100)
     seen = []
