@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.em.search.board import Board
 from fastgmm.em.search.pieces import formed
-from fastgmm.em.search.table import Board
 from fastgmm.initialise.distinct import distinct
 from fastgmm.initialise.lloyd import assigned, lloyd, seeds
 from fastgmm.models import MODELS
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 ROWS = 15
 """Of a sample, for each component, at least."""
 
-ITERATIONS = 5
+ITERATIONS = 3
 """Of k-means."""
 
 PRIOR, VOLUME = 1.0, 0.3
@@ -38,7 +38,7 @@ class Draws:
         frame = problem.rows.frame
         n = min(len(board.X), max(round(share * len(board.X)), ROWS * n_components))
         chosen = np.sort(distinct(len(board.X), n, problem.rng)) if n < len(board.X) else board.everything
-        inside, weights = frame.rows(board.X[chosen]), board.weights[chosen]
+        inside, weights = board.inside[chosen], board.weights[chosen]
         scale = 1 / frame.scale if self._number % 2 else self._deviations()
         self._number += 1
         meter = problem.budget.meter

@@ -1,57 +1,81 @@
-"""Evolution: the best mixture joined with fresh components, or with some of its own doubled, and merged down again.
+"""Evolution: a few mixtures, crossed with parts of each other, or joined with fresh components when that fails.
 
-A child that is better takes its parent's place. Between two evaluations of all near pairs, EM sweeps active pairs only.
+A child is a mixture joined with some components of another and merged down to as many as are wanted (Fränti et al. 1997
+cross clusterings so). Both parents' densities are known, so that only what is merged is evaluated anew.
+
+References
+----------
+Fränti, P., Kivijärvi, J., Kaukoranta, T. and Nevalainen, O. (1997). Genetic algorithms for large-scale clustering
+problems. The Computer Journal 40, 547-554.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.em.convergence import Status
 from fastgmm.em.run import Interrupted, RunResult
+from fastgmm.em.search.board import Board
 from fastgmm.em.search.draws import Draws
 from fastgmm.em.search.moves import FEW
-from fastgmm.em.search.overfit import doubled, merged_down, together
+from fastgmm.em.search.overfit import merged_down
 from fastgmm.em.search.partial import swept
-from fastgmm.em.search.pieces import FREE, split_starts, taken
+from fastgmm.em.search.pieces import FREE
 from fastgmm.em.search.problem import Candidate, Problem
-from fastgmm.em.search.table import Board, Table
+from fastgmm.em.search.table import Table, together
 from fastgmm.errors import DataError, DegenerateComponentError
 
 Floats = NDArray[np.float64]
 
-FIRST, SHARE, SHARE_FEW = 2, 0.25, 0.5
-"""Components of the first mixture before it is merged, for each that is wanted; share of the rows it is drawn from.
+FIRST, SHARE, SHARE_FEW = 2, 0.1, 0.5
+"""Components of a fresh mixture before it is merged, for each that is wanted; share of the rows it is drawn from.
 
 Where components are few, it is drawn from half of the rows, and with no more than are wanted.
 """
 
 FLAT = 3
-"""Features up to which children are bred where components are few.
+"""Features up to which mixtures are crossed where components are few.
 
 Beyond, annealing the plain fit finds more: wine 10 of 10 and iris 10 of 10 seeds; children 26 and 39 of 40.
 """
 
-GROWN, SETTLED = 0.87, 0.97
+POPULATION, FILLED = 4, 0.45
+"""Mixtures, and share of the budget after which no more are begun with; where components are few, one is begun with."""
+
+PATIENCE = 4
+"""Crossings in a row, none the best, after which the best mixture is joined with fresh components instead."""
+
+HANDED = 0.7
+"""Share of its components that the second parent hands on."""
+
+ELITE = 0.25
+"""Chance that the first parent is the best mixture, beside its chance as one of all."""
+
+ALIKE = 0.1
+"""Mean difference of log-densities, over the rows, below which two mixtures are one, and only the better is kept."""
+
+GROWN, SETTLED = 0.9, 0.97
 """Share of the budget for children; and that after which the best is no longer swept to its end."""
 
-BEHIND, RISING = 0.01, 1e-3
-"""How far below its parent a child may head to be swept on, and what a sweep must gain for another; nats per row."""
+BEHIND, RISING, FRESH, RESTS = 0.01, 3e-3, 5e-3, 1e-5
+"""How far below its parent a child may head to be swept on, and what a sweep must gain for another, of a child, a fresh
+mixture and the last; nats per row."""
 
-SWEEPS = 3
-"""Of a child that rises, after the first."""
+SWEEPS = 8
+"""Of a mixture, at most."""
 
 
 class Evolution:
-    """One search by children of the best mixture."""
+    """One search by a population of mixtures, the best first."""
 
     def __init__(self, problem: Problem, covariance: Floats) -> None:
         self._problem, self._board = problem, Board.of(problem)
         self._draws = Draws(self._board, covariance)
-        self._best: Table | None = None
+        self._living: list[Table] = []
 
     def run(self, share: float) -> Candidate | None:
         """Return the best mixture found before a share of the budget is spent; None if no start holds.
@@ -62,85 +86,115 @@ class Evolution:
             On Ctrl-C, with the best mixture so far.
         """
         try:
-            for _ in range(TRIES):
-                self._take(_attempted(self._first))
-                if self._best is not None:
-                    break
-            kinds = (self._joined, self._doubled)
-            number = 0
-            while self._best is not None and self._problem.budget.spent < GROWN * share:
-                if not self._take(_attempted(kinds[number % len(kinds)])):
-                    number += 1
-            self._settle(share)
+            self._settled(share)
         except KeyboardInterrupt:
-            if self._best is None:
+            if not self._living:
                 raise
-            best = self._best
+            best = self._living[0]
             raise Interrupted(RunResult(best.parameters, best.bound, (best.bound,), Status.INTERRUPTED)) from None
-        return None if self._best is None else Candidate(self._best.parameters, self._best.bound)
+        return Candidate(self._living[0].parameters, self._living[0].bound) if self._living else None
 
-    def _take(self, child: Table | None) -> bool:
-        """Make a child the best if it is."""
-        if child is None or not self._problem.guard.passes(child.parameters):
-            return False
-        if self._best is not None and child.bound <= self._best.bound + LEAST:
-            return False
-        self._best = child
-        return True
+    def _settled(self, share: float) -> None:
+        """Search, and sweep the best mixture until it rests."""
+        few = self._problem.n_components < FEW
+        tries = fruitless = 0
+        while (spent := self._problem.budget.spent) < GROWN * share:
+            if not self._living or (not few and tries < POPULATION and spent < FILLED * share):
+                tries += 1
+                if tries > TRIES:
+                    return
+                if (fresh := _attempted(self._fresh)) is not None:
+                    self._place(fresh)
+            elif len(self._living) < 2 or fruitless >= PATIENCE:
+                fruitless = 0 if self._better(partial(self._renewed, self._living[0])) else PATIENCE // 2
+            else:
+                fruitless = 0 if self._better(partial(self._child, *self._parents())) else fruitless + 1
+        self._end(share)
 
-    def _first(self) -> Table:
+    def _end(self, share: float) -> None:
+        """Sweep the best mixture until it rests, or the budget ends."""
+        for _ in range(LAST if self._living else 0):
+            if self._problem.budget.spent >= SETTLED * share:
+                return
+            best = self._living[0]
+            found = _attempted(partial(swept, best, FINE))
+            if found is None or found.bound < best.bound + RESTS or not self._problem.guard.passes(found.parameters):
+                return
+            self._living[0] = found
+
+    def _parents(self) -> tuple[Table, Table]:
+        """Draw two mixtures."""
+        rng, living = self._problem.rng, self._living
+        first = 0 if rng.random_sample() < ELITE else int(rng.randint(len(living)))
+        second = int(rng.randint(len(living) - 1))
+        return living[first], living[second + (second >= first)]
+
+    def _better(self, make: Callable[[], Table]) -> bool:
+        """Let a child live, and return whether it is the best."""
+        best, child = self._living[0].bound, _attempted(make)
+        return child is not None and self._place(child) and child.bound > best + LEAST
+
+    def _place(self, mixture: Table) -> bool:
+        """Let a mixture live, unless one like it is better or it is not sound; return whether it does."""
+        if not self._problem.guard.passes(mixture.parameters):
+            return False
+        weights, living = self._board.weights / self._board.weights.sum(), []
+        for one in self._living:
+            alike = float((weights * np.abs(one.sums - mixture.sums)).sum()) < ALIKE
+            if alike and one.bound >= mixture.bound:
+                return False
+            if not alike:
+                living.append(one)
+        living.append(mixture)
+        living.sort(key=lambda one: -one.bound)
+        self._living = living[:POPULATION]
+        return mixture in self._living
+
+    def _fresh(self) -> Table:
         """Return a mixture merged from more components than are wanted."""
         k, rows = self._problem.n_components, len(self._board.X)
         most = max(k, rows // (2 * (self._board.X.shape[1] + 1)))
-        size, share = (k, SHARE_FEW) if k < FEW else (min(FIRST * k, most), SHARE)
-        table = Table.of(self._board, self._draws.draw(size, share))
+        table = self._drawn(k if k < FEW else min(FIRST * k, most))
         if table.parameters.n_components > k:
             table = merged_down(swept(table), k)
-        return swept(table)
+        return _grown(table, FRESH, -np.inf)
 
-    def _joined(self) -> Table:
-        """Return a child of the best mixture and of half as many fresh components."""
-        fresh = Table.of(self._board, self._draws.draw(max(2, self._problem.n_components // 2), SHARE))
-        return self._grown(swept(together(self._parent, fresh)))
+    def _drawn(self, size: int) -> Table:
+        share = SHARE_FEW if self._problem.n_components < FEW else SHARE
+        return Table.of(self._board, self._draws.draw(size, share))
 
-    def _doubled(self) -> Table:
-        """Return a child of the best mixture with a third of its components split."""
-        problem, parameters = self._problem, self._parent.parameters
-        k = problem.n_components
-        chosen = [int(n) for n in problem.rng.choice(k, max(2, k // 3), replace=False)]
-        halves = []
-        for component in chosen:
-            starts = split_starts(taken(parameters, (component,)), problem.guard.whitener, problem.rng)
-            halves.append(starts[problem.rng.randint(min(3, len(starts)))])
-        return self._grown(swept(doubled(self._parent, chosen, halves)))
+    def _renewed(self, parent: Table) -> Table:
+        """Return a child of a mixture and of half as many fresh components."""
+        k = self._problem.n_components
+        joint = swept(together(parent, self._drawn(max(2, k // 2))))
+        return _grown(merged_down(joint, k), RISING, parent.bound - BEHIND)
 
-    def _grown(self, child: Table) -> Table:
-        """Merge a child down, and sweep it as long as it may become better than its parent."""
-        child = swept(merged_down(child, self._problem.n_components))
-        for _ in range(SWEEPS):
-            before, child = child, swept(child)
-            rise = child.bound - before.bound
-            if rise < RISING or child.bound + rise < self._parent.bound - BEHIND:
-                break
-        return child
+    def _child(self, parent: Table, other: Table) -> Table:
+        """Return a child of a mixture, and of some components of another."""
+        k = self._problem.n_components
+        chosen = np.sort(self._problem.rng.choice(k, max(1, round(HANDED * k)), replace=False))
+        joint = together(parent, other.part([int(n) for n in chosen]))
+        return _grown(merged_down(joint, k), RISING, parent.bound - BEHIND)
 
-    def _settle(self, share: float) -> None:
-        """Sweep the best mixture until it rests, or the budget ends."""
-        while self._best is not None and self._problem.budget.spent < SETTLED * share:
-            if not self._take(_attempted(lambda: swept(self._parent))):
-                break
 
-    @property
-    def _parent(self) -> Table:
-        assert self._best is not None
-        return self._best
+def _grown(mixture: Table, rising: float, floor: float) -> Table:
+    """Sweep a mixture as long as that gains something, and it heads for more than a floor."""
+    for _ in range(SWEEPS):
+        before, mixture = mixture, swept(mixture)
+        rise = mixture.bound - before.bound
+        if rise < rising or mixture.bound + 2 * rise < floor:
+            break
+    return mixture
 
 
 LEAST = 2e-5
 """What a child must be better by, in nats per row."""
 
-TRIES = 3
-"""First mixtures that are tried, should one collapse."""
+TRIES = 6
+"""Fresh mixtures that are tried, should all collapse."""
+
+LAST, FINE = 20, 1e-3
+"""Sweeps of the best mixture at the end, and which pairs take part in them."""
 
 
 def suits(problem: Problem) -> bool:

@@ -18,9 +18,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.search.partial import Part
+from fastgmm.em.search.board import NOTHING
+from fastgmm.em.search.drift import drifted, far
 from fastgmm.em.search.pieces import joined, merged, taken
-from fastgmm.em.search.table import NEAR, NOTHING, Table, log_sums
+from fastgmm.em.search.table import Table
 from fastgmm.parameters import Parameters
 
 Floats = NDArray[np.float64]
@@ -31,9 +32,12 @@ CANDIDATES = 8
 SHARED = 1e-3
 """Responsibility of a pair of components from which a row counts for the loss of merging them."""
 
+MERGED = 2e-3
+"""Responsibility of a pair from which a row is evaluated under what replaces it."""
+
 
 def merged_down(table: Table, n_components: int) -> Table:
-    """Merge the pair that costs least, with an iteration of EM of what replaces it, until `n_components` are left.
+    """Merge the pair that costs least until `n_components` are left.
 
     Raises
     ------
@@ -74,10 +78,10 @@ def _cheapest(table: Table) -> tuple[int, int]:
 
 def _loss(table: Table, pair: tuple[int, int]) -> float:
     """Return by how much the log-likelihood falls, at most, if one component with its moments replaces a pair."""
-    logs = table.logs[:, pair]
-    together = log_sums(logs)
-    shares = np.exp(together - table.sums)
-    shares = np.where(shares > SHARED, shares, 0.0) * table.board.weights
+    both = table.responsibilities[:, pair[0]] + table.responsibilities[:, pair[1]]
+    rows = np.flatnonzero(both > SHARED)
+    shares = both[rows] * table.board.weights[rows]
+    together = np.log(both[rows]) + table.sums[rows]
     one = merged(taken(table.parameters, pair))
     weight = math.log(float(table.parameters.weights[list(pair)].sum()))
     volume = float(np.linalg.slogdet(one.matrices[0])[1]) + one.n_features * (1 + math.log(2 * math.pi))
@@ -88,30 +92,14 @@ def _without(table: Table, pair: tuple[int, int]) -> Table:
     """Return a table with one component, the last, in the place of a pair."""
     parameters, board = table.parameters, table.board
     kept = [k for k in range(parameters.n_components) if k not in pair]
-    rows = np.flatnonzero(log_sums(table.shares[:, pair]) > NEAR)
+    rows = np.flatnonzero(table.responsibilities[:, pair].sum(axis=1) > MERGED)
+    both = taken(parameters, pair)
+    one = merged(both)
+    distances = drifted(table.distances[:, pair], both, one).max(axis=1)
     weight = float(parameters.weights[list(pair)].sum())
-    others = log_sums(table.logs[:, kept]) if kept else np.full(len(board.X), NOTHING)
-    empty = np.full((len(board.X), 1), NOTHING)
-    part = Part(board, merged(taken(parameters, pair)), weight, [rows], others, empty)
-    pieces = part.pieces()
-    part = part.evaluated(pieces).stepped(pieces).evaluated(pieces)
-    found = joined((1 - weight, taken(parameters, kept)), (weight, part.parameters)) if kept else part.parameters
-    return Table(board, found, np.column_stack([table.logs[:, kept], part.logs]), table.age)
-
-
-def together(table: Table, more: Table) -> Table:
-    """Return the mixture of two mixtures, each with half of the weight."""
-    logs = np.column_stack([table.logs, more.logs]) - math.log(2)
-    return Table(table.board, joined((0.5, table.parameters), (0.5, more.parameters)), logs, table.age)
-
-
-def doubled(table: Table, components: list[int], halves: list[Parameters]) -> Table:
-    """Return a mixture with two components, near by, in the place of each of some; near pairs are evaluated."""
-    kept = [k for k in range(table.parameters.n_components) if k not in components]
-    weights = table.parameters.weights
-    parts = [(float(weights[k]), by) for k, by in zip(components, halves, strict=True)]
-    if kept:
-        parts.insert(0, (float(weights[kept].sum()), taken(table.parameters, kept)))
-    each = np.repeat(table.logs[:, components], 2, axis=1) - math.log(2)
-    rough = Table(table.board, table.parameters, np.column_stack([table.logs[:, kept], each]), min(table.age, 2))
-    return rough.moved(joined(*parts))
+    found = joined((1 - weight, taken(parameters, kept)), (weight, one)) if kept else one
+    last = len(kept)
+    logs = np.column_stack([table.logs[:, kept], np.full(len(board.X), NOTHING)])
+    logs[rows, last] = board.densities(found, last, rows)
+    distances[rows] = far(logs[rows, last], found, last)
+    return Table(board, found, logs, np.column_stack([table.distances[:, kept], distances]))

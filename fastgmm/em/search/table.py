@@ -1,110 +1,67 @@
-"""Table: a mixture and the log-densities of its pairs, so that no pair is evaluated again that hardly matters.
+"""Table: a mixture and the log-densities of its pairs, so that no pair is evaluated that hardly matters.
 
-Most rows belong to one or two components: a pair with a small responsibility keeps the density that it had when it was
-last evaluated (Neal and Hinton 1998 freeze such responsibilities), and an iteration costs a share of a pass.
-
-References
-----------
-Neal, R. M. and Hinton, G. E. (1998). A view of the EM algorithm that justifies incremental, sparse, and other variants.
-In Learning in Graphical Models, 355-368.
+Most rows belong to one or two components. Of all other pairs a table keeps how far the row is from the component at
+least: when the mixture moves, only pairs that may have come near are evaluated.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgmm.em.search.pieces import taken
-from fastgmm.em.search.problem import Problem
-from fastgmm.packed import packed_for_scoring
+from fastgmm.em.search.board import NOTHING, Board, Indices, exponentials
+from fastgmm.em.search.drift import drifted, far, highest
+from fastgmm.em.search.pieces import joined, taken
 from fastgmm.parameters import Parameters
-from fastgmm.rows.base import AbstractRows
-from fastgmm.rows.memory import ArrayRows
-from fastgmm.scoring import Results, score_rows
 
 Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
-NEAR = math.log(1e-6)
-"""Log-responsibility above which a pair is evaluated when parameters have moved."""
-
-NOTHING = -1e30
-"""Logarithm of a density that does not count."""
-
-
-def log_sums(logs: Floats) -> Floats:
-    """Return log Σ_k exp(logs_nk), (n,)."""
-    top = logs.max(axis=1, initial=NOTHING)
-    sums: Floats = top + np.log(np.maximum(np.exp(logs - top[:, None]).sum(axis=1), np.finfo(np.float64).tiny))
-    return sums
-
-
-@dataclass(frozen=True, eq=False)
-class Board:
-    """The rows of a problem as arrays: X (N, D) in the user's units and weights (N,)."""
-
-    problem: Problem
-    X: Floats
-    weights: Floats
-
-    @classmethod
-    def of(cls, problem: Problem) -> Board:
-        """Take all rows."""
-        X, weights = problem.rows.take(np.arange(problem.rows.n_rows))
-        return cls(problem, X, weights if weights.size else np.ones(len(X)))
-
-    @property
-    def everything(self) -> Indices:
-        """The numbers of all rows."""
-        return np.arange(len(self.X))
-
-    def piece(self, rows: Indices) -> AbstractRows:
-        """Return some rows, in the frame of all; what is done with them is not counted."""
-        piece = ArrayRows(np.ascontiguousarray(self.X[rows]), self.weights[rows])
-        return piece.in_frame(self.problem.rows.frame)
-
-    def densities(self, component: Parameters, piece: AbstractRows) -> Floats:
-        """Return the log-densities (n,), in the frame's units, of rows under one component; count them."""
-        problem = self.problem
-        problem.budget.meter.count(piece.n_rows, 1)
-        results = Results(log_joints=np.empty((piece.n_rows, 1)))
-        frame = problem.rows.frame
-        score_rows(piece, packed_for_scoring(frame, component), results, problem.team)
-        return results.log_joints[:, 0] - frame.log_volume
+NEAR = float(np.log(1e-3))
+"""Log of the density, over that of the row's likeliest component, from which a pair is evaluated."""
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A mixture and its weighted log-densities (N, K), in the frame's units."""
+    """A mixture, its weighted log-densities (N, K) in the frame's units, and least distances (N, K) of its pairs.
+
+    Densities of pairs that are far are left out (`NOTHING`), so that `bound` is at most the likelihood.
+    """
 
     board: Board
     parameters: Parameters
     logs: Floats
-    age: int = 0
-    """Times that only near pairs were evaluated since all were."""
+    distances: Floats
 
     @classmethod
     def of(cls, board: Board, parameters: Parameters) -> Table:
         """Evaluate all pairs."""
         logs = np.empty((len(board.X), parameters.n_components))
-        whole = board.piece(board.everything)
-        for k, weight in enumerate(np.log(np.maximum(parameters.weights, 1e-300))):
-            logs[:, k] = board.densities(taken(parameters, (k,)), whole) + weight
-        return cls(board, parameters, logs)
+        distances = np.empty_like(logs)
+        for k in range(parameters.n_components):
+            logs[:, k] = board.densities(parameters, k, board.everything)
+            distances[:, k] = far(logs[:, k], parameters, k)
+        return cls(board, parameters, logs, distances)
 
     @cached_property
+    def _shared(self) -> tuple[Floats, Floats]:
+        """Log-densities of the mixture, and responsibilities: with one array of their size, for speed."""
+        top, shares = exponentials(self.logs)
+        total = shares.sum(axis=1)
+        shares /= total[:, None]
+        return top + np.log(total), shares
+
+    @property
     def sums(self) -> Floats:
         """Log-densities of the mixture, (N,)."""
-        return log_sums(self.logs)
+        return self._shared[0]
 
-    @cached_property
-    def shares(self) -> Floats:
-        """Logarithms of the responsibilities, (N, K)."""
-        return self.logs - self.sums[:, None]
+    @property
+    def responsibilities(self) -> Floats:
+        """γ (N, K)."""
+        return self._shared[1]
 
     @cached_property
     def bound(self) -> float:
@@ -116,16 +73,39 @@ class Table:
         return total / problem.rows.weight + problem.rows.frame.log_volume
 
     def moved(self, parameters: Parameters) -> Table:
-        """Return the table of other parameters: only pairs that were near are evaluated, or all every fourth time."""
-        if self.age == RENEWED:
-            return Table.of(self.board, parameters)
-        logs = self.logs.copy()
-        for k, weight in enumerate(np.log(np.maximum(parameters.weights, 1e-300))):
-            rows = np.flatnonzero(self.shares[:, k] > NEAR)
-            if len(rows):
-                logs[rows, k] = self.board.densities(taken(parameters, (k,)), self.board.piece(rows)) + weight
-        return Table(self.board, parameters, logs, self.age + 1)
+        """Return the table of as many other components: only pairs that may be near are evaluated.
+
+        Raises
+        ------
+        DegenerateComponentError
+            If a covariance is not positive definite.
+        """
+        distances = drifted(self.distances, self.parameters, parameters)
+        highs = highest(distances, parameters)
+        logs = np.full_like(highs, NOTHING)
+        likeliest = highs.argmax(axis=1)
+
+        def evaluate(chosen: list[Indices]) -> None:
+            for k, rows in enumerate(chosen):
+                if len(rows):
+                    logs[rows, k] = self.board.densities(parameters, k, rows)
+                    distances[rows, k] = far(logs[rows, k], parameters, k)
+
+        components = range(parameters.n_components)
+        evaluate([np.flatnonzero(likeliest == k) for k in components])
+        near = highs > logs.max(axis=1)[:, None] + NEAR
+        evaluate([np.flatnonzero(near[:, k] & (likeliest != k)) for k in components])
+        return Table(self.board, parameters, logs, distances)
+
+    def part(self, components: list[int]) -> Table:
+        """Return the mixture of some components by themselves."""
+        weight = float(np.log(self.parameters.weights[components].sum()))
+        logs = np.maximum(self.logs[:, components] - weight, NOTHING)
+        return Table(self.board, taken(self.parameters, components), logs, self.distances[:, components])
 
 
-RENEWED = 3
-"""Age at which a table evaluates all pairs again."""
+def together(table: Table, more: Table) -> Table:
+    """Return the mixture of two mixtures, each with half of the weight."""
+    logs = np.maximum(np.column_stack([table.logs, more.logs]) - np.log(2), NOTHING)
+    parameters = joined((0.5, table.parameters), (0.5, more.parameters))
+    return Table(table.board, parameters, logs, np.column_stack([table.distances, more.distances]))

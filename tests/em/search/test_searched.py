@@ -101,7 +101,7 @@ def test_an_interrupted_search_leaves_the_plain_fit(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_interrupted_evolution_leaves_its_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evolution, "_joined", stop)
+    monkeypatch.setattr(Evolution, "_child", stop)
     gm = GaussianMixture(4, random_state=0, n_threads=1, search="auto")
     with pytest.raises(Interrupted):
         gm.fit(X)
