@@ -61,7 +61,7 @@ class Effort:
     """Share of the guard's bounds that runs must keep on their way."""
     final: int = 300
     """Rounds of what is known of each cell, at the end, at most."""
-    budget: float = 4.8e10
+    budget: float = 4.2e10
     """Operations, about, after which nothing new is begun."""
 
 
