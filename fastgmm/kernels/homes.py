@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.listed import take_panel
-from fastgmm.kernels.survivors import evaluate_listed, list_survivors
+from fastgmm.kernels.survivors import BEYOND, SLACK, evaluate_listed, list_survivors
 from fastgmm.kernels.target import PANEL
 from fastgmm.kernels.vector import prefetch
 
@@ -19,12 +19,6 @@ HEAD = PANEL
 
 SAFETY = 1.0 - 2.0**-20
 """Set by `compile.build`: factor on a distance before it becomes a bound, for the rounding of what is computed."""
-
-SLACK = 2.0**-20
-"""Share by which comparisons in float32 are loosened: 16 roundings."""
-
-BEYOND = np.float32(1e18)
-"""A bound beyond all reach: its square is still a float32."""
 
 EARLY = 16
 """Rows by which memory is asked for before they are read: rows in between are left out, which no cache foresees."""

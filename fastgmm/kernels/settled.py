@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.moments import SINGLE, add_listed
-from fastgmm.kernels.survivors import evaluate_listed
+from fastgmm.kernels.survivors import BEYOND, evaluate_listed
 from fastgmm.kernels.vector import store, zeros
 
 REAL = np.float64
@@ -24,8 +24,8 @@ REAL = np.float64
 SAFETY = 1.0 - 2.0**-20
 """Set by `compile.build`: factor on a distance before it becomes a bound, for the rounding of what is computed."""
 
-FARTHEST, BEYOND = 1e300, np.float32(1e18)
-"""Set by `compile.build`: the largest squared distance. And a bound beyond all reach: its square is still a float32."""
+FARTHEST = 1e300
+"""Set by `compile.build`: the largest squared distance."""
 
 CLOSED, OPENED, SEEN = 0, 1, 2
 """A row is not looked at; it is evaluated in all that matters; it was looked at, and is as it was."""

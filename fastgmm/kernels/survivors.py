@@ -42,6 +42,9 @@ EARLY = 1024
 FARTHEST_BOUND = 1e18
 """Its square is still a float32."""
 
+BEYOND = np.float32(FARTHEST_BOUND)
+"""A bound beyond all reach."""
+
 
 @part
 def reach_rows(start, n, stride, homes, distances, grow, shift, log_constants, log_skip, reach):

@@ -2,7 +2,8 @@
 
 With distances ‖L⁻¹ (x − μ)‖ and A = L'⁻¹ L, the distance after a move from (μ, L) to (μ', L') is
 ‖A L⁻¹ (x − μ) + L'⁻¹ (μ − μ')‖ ≥ σ_min(A) ‖L⁻¹ (x − μ)‖ − ‖L'⁻¹ (μ − μ')‖, for all rows at once and without reading any
-(Elkan 2003 bounds the distances of k-means so).
+(Elkan 2003 bounds the distances of k-means so). `bounded_task.transport` says the same of K components and K others, by
+a kernel that a search of few rows would wait for.
 
 References
 ----------
@@ -15,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.em.search.board import NOTHING
 from fastgmm.parameters import Parameters
 
 Floats = NDArray[np.float64]
@@ -44,5 +46,5 @@ def far(logs: Floats, parameters: Parameters, k: int) -> Floats:
 
 def highest(distances: Floats, parameters: Parameters) -> Floats:
     """Return the weighted log-densities (N, K) at distances: upper bounds from lower ones."""
-    found: Floats = np.maximum(parameters.log_constants, -1e30) - 0.5 * distances**2
+    found: Floats = np.maximum(parameters.log_constants, NOTHING) - 0.5 * distances**2
     return found
