@@ -9,13 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastgmm.kernels.compile import part
-from fastgmm.kernels.listed import take_panel
+from fastgmm.kernels.strips import take_row
 from fastgmm.kernels.survivors import BEYOND, SLACK, evaluate_listed, list_survivors
-from fastgmm.kernels.target import PANEL
 from fastgmm.kernels.vector import prefetch
-
-HEAD = PANEL
-"""Set by `compile.build`: features before the first panel."""
 
 SAFETY = 1.0 - 2.0**-20
 """Set by `compile.build`: factor on a distance before it becomes a bound, for the rounding of what is computed."""
@@ -43,11 +39,7 @@ def load_listed(X, start, count, looked, centre, scale, row_length, rows):
     for j in range(count):
         p = looked[j]
         prefetch(X, (start + looked[min(j + EARLY, count - 1)]) * n_features, n_features)
-        source, row, d = (start + p) * n_features, p * row_length, HEAD
-        take_panel(X, source, centre, scale, 0, rows, row)
-        while d < n_features:
-            take_panel(X, source + d, centre, scale, d, rows, row + d + PANEL - HEAD)
-            d += PANEL
+        take_row(X, (start + p) * n_features, centre, scale, rows, p * row_length)
 
 
 @part

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgmm.kernels.compile import allocating_part, part
+from fastgmm.kernels.compile import allocating_part, inner_part, part
 from fastgmm.kernels.layout import AHEAD, WIDTH
 from fastgmm.kernels.listed import standardise, take_panel, turned_rows
 from fastgmm.kernels.products import outer_rows
@@ -62,6 +62,16 @@ def load_columns(X, start, n, centre, scale, order, x):
                 x[(g * n_features + d) * WIDTH + p] = 0.0
 
 
+@inner_part
+def take_row(X, source, centre, scale, rows, row):
+    """Standardise the numbers of X from `source` on into the room of a row: the head, then the panels. O(D)."""
+    n_features, d = X.shape[1], HEAD
+    take_panel(X, source, centre, scale, 0, rows, row)
+    while d < n_features:
+        take_panel(X, source + d, centre, scale, d, rows, row + d + PANEL - HEAD)
+        d += PANEL
+
+
 @part
 def load_rows(X, start, n, centre, scale, row_length, rows):
     """Standardise rows of X and keep them as rows: the head in the room of a panel, then the panels. O(n D).
@@ -72,11 +82,7 @@ def load_rows(X, start, n, centre, scale, row_length, rows):
     # One loop over the head's features and one over the others, in Python: 420 cycles a row at D = 32, for 34 here.
     n_features = X.shape[1]
     for p in range(n):
-        source, row, d = (start + p) * n_features, p * row_length, HEAD
-        take_panel(X, source, centre, scale, 0, rows, row)
-        while d < n_features:
-            take_panel(X, source + d, centre, scale, d, rows, row + d + PANEL - HEAD)
-            d += PANEL
+        take_row(X, (start + p) * n_features, centre, scale, rows, p * row_length)
     rows[n * row_length : groups_of(n) * WIDTH * row_length] = 0.0
 
 
@@ -92,15 +98,11 @@ def load_turned(X, start, n, centre, scale, turn, row_length, z, rows):
         size = min(AHEAD, n - p)
         prefetch(X, (start + p + size) * n_features, AHEAD * n_features)
         for q in range(size):
-            source, row, d = (start + p + q) * n_features, q * row_length, HEAD
             if n_features < PANEL:  # what a panel reads beyond the last row may not exist
                 for d in range(n_features):
-                    z[row + d] = (np.float64(X[start + p + q, d]) - centre[d]) * scale[d]
+                    z[q * row_length + d] = (np.float64(X[start + p + q, d]) - centre[d]) * scale[d]
             else:
-                take_panel(X, source, centre, scale, 0, z, row)
-                while d < n_features:
-                    take_panel(X, source + d, centre, scale, d, z, row + d + PANEL - HEAD)
-                    d += PANEL
+                take_row(X, (start + p + q) * n_features, centre, scale, z, q * row_length)
         q = 0
         while q < size:
             first = 0
