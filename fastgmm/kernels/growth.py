@@ -2,7 +2,8 @@
 
 With G = W L' the changes of squared lengths are the eigenvalues of GᵀG − I = E + Eᵀ + EᵀE, E = G − I. A norm of E says
 less: it is as large for a change that turns rows about their mean, and leaves their lengths. Late in fits of a
-photograph's patches lengths were known to 8 % by norms, and to 3 % so: 0.36 of the pairs evaluated, and 0.30.
+photograph's patches lengths were known to 8 % by norms, and to 3 % so: 0.36 of the pairs evaluated, and 0.30. Where it
+is tiny it says enough: most components of well separated ones rest long before the others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,12 @@ PANEL_ROWS = (0,) * PANEL
 BISECTIONS = 7
 """Halvings of an interval that holds an eigenvalue: to 1 % of it."""
 
+TINY = 2.0**-10
+"""Norm of a change up to which no eigenvalues are looked for.
+
+d64k32, late: 0.69 of the components, with 10⁻³ or 10⁻²; with 0.1 all but 0.02 of them, for 1.4 times the pairs.
+"""
+
 
 @part
 def difference(n_features, stride, whitener, cholesky, error):
@@ -36,6 +43,17 @@ def difference(n_features, stride, whitener, cholesky, error):
         i += PANEL
     for i in range(n_features):
         error[i * stride + i] -= 1.0
+
+
+@part
+def squared_norm(n_features, stride, matrix):
+    """Return Σ M_ic² of a matrix that is 0 in columns beyond its own. D² FMA."""
+    sums, place = zeros(np.float64, 1, GROUP), 0
+    while place < n_features * stride:
+        tile = load(matrix, place, 0, 1, GROUP)
+        sums = multiply_add(tile, tile, sums)
+        place += GROUP * LANES
+    return total(sums)
 
 
 @part
@@ -147,7 +165,8 @@ def outermost_eigenvalues(n_features, diagonal, beside):
 def growth(t, parts, whiteners, choleskys, extremes):
     """Bound the eigenvalues of GᵀG − I, G = W_k L_k, from below and above, for a share of the components.
 
-    Reads lower triangles W and L (K, D, D); writes extremes (K, 2), true but for rounding. 3.5 K D³ flop.
+    Reads lower triangles W and L (K, D, D); writes extremes (K, 2), true but for rounding. 3.5 K D³ flop, 0.3 where
+    changes are tiny: parts take every so many components, as those that rest may lie side by side.
     """
     n_components, n_features = whiteners.shape[0], whiteners.shape[1]
     width = GROUP * LANES
@@ -164,12 +183,17 @@ def growth(t, parts, whiteners, choleskys, extremes):
     whitener[:] = 0.0
     cholesky[:] = 0.0
     error[:] = 0.0
-    for k in range(n_components * t // parts, n_components * (t + 1) // parts):
+    for k in range(t, n_components, parts):
         for i in range(n_features):
-            for c in range(n_features):
+            for c in range(i + 1):
                 whitener[i * stride + c] = whiteners[k, i, c]
                 cholesky[i * stride + c] = choleskys[k, i, c]
         difference(n_features, stride, whitener, cholesky, error)
+        squares = squared_norm(n_features, stride, error)
+        norm = 2.0 * np.sqrt(squares) + squares
+        if norm <= TINY:
+            extremes[k, 0], extremes[k, 1] = -norm, norm
+            continue
         changes(n_features, stride, error, change)
         tridiagonalise(n_features, stride, change, v, q, diagonal, beside)
         extremes[k, 0], extremes[k, 1] = outermost_eigenvalues(n_features, diagonal, beside)
