@@ -96,7 +96,7 @@ def _changes(whiteners: Floats, choleskys: Floats, team: Team) -> Floats:
     from fastgmm.kernels.variants import growth_kernel
 
     extremes = np.empty((len(whiteners), 2))
-    kernel, parts = on_team(growth_kernel, team)
+    kernel, parts = team.variant(growth_kernel)
     with team.limit():
         kernel(parts, np.ascontiguousarray(whiteners), np.ascontiguousarray(choleskys), extremes)
     return np.where(np.isfinite(extremes).all(axis=1, keepdims=True), extremes, [-1.0, np.inf])
@@ -194,12 +194,6 @@ class Motion:
     """Whether all bounds are to be stored anew."""
 
 
-def on_team(kernel: Callable[[Any], Callable[..., None]], team: Team) -> tuple[Callable[..., None], int]:
-    """Return the variant of a kernel over components that suits a team, and into how many parts to cut its work."""
-    parallel = team.mode == "parallel"
-    return kernel("parallel" if parallel else "serial"), team.size if parallel else 1
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BoundedTask(ExpectationTask):
     """Statistics of rows under a mixture, with a state that rules pairs out."""
@@ -247,7 +241,7 @@ class BoundedTask(ExpectationTask):
 
         lengths, counts = np.empty(self.n_components), settled.sum_w
         arrays = settled.origins - found.origins, counts, settled.sum_x, settled.sum_xx, found.sum_x, found.sum_xx
-        kernel, parts = on_team(lengths_kernel, self.team)
+        kernel, parts = self.team.variant(lengths_kernel)
         with self.team.limit():
             kernel(parts, self.mixture.parameters.whiteners, *arrays, lengths)
         present = counts > 0  # a log constant may be −inf for the others

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.threads import ALONE, Team
 from fastgmm.triangles import factored
 
 Floats = NDArray[np.float64]
@@ -35,8 +36,14 @@ class AbstractForm(ABC):
         """Return the covariances of features multiplied by `scale` (D,)."""
 
     @abstractmethod
-    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
-        """Return lower factors L, L Lᵀ = Σ, and W = L⁻¹; ``LinAlgError`` if a covariance is not positive definite."""
+    def factored(self, stored: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
+        """Return lower factors L, L Lᵀ = Σ, and W = L⁻¹; a team may help where there are many.
+
+        Raises
+        ------
+        LinAlgError
+            If a covariance is not positive definite.
+        """
 
     @abstractmethod
     def log_volumes(self, factors: Floats, n_components: int, n_features: int) -> Floats:
@@ -58,8 +65,8 @@ class Full(AbstractForm):
     def rescaled(self, stored: Floats, scale: Floats) -> Floats:
         return (stored * scale[:, None]) * scale
 
-    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
-        return factored(stored)
+    def factored(self, stored: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
+        return factored(stored, team)
 
     def log_volumes(self, factors: Floats, n_components: int, n_features: int) -> Floats:
         return np.asarray(np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1))
@@ -80,7 +87,7 @@ class Tied(AbstractForm):
     def rescaled(self, stored: Floats, scale: Floats) -> Floats:
         return (stored * scale[:, None]) * scale
 
-    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
+    def factored(self, stored: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
         lower, inverse = factored(stored[None])
         return lower[0], inverse[0]
 
@@ -105,7 +112,7 @@ class Diag(AbstractForm):
     def rescaled(self, stored: Floats, scale: Floats) -> Floats:
         return stored * scale * scale
 
-    def factored(self, stored: Floats) -> tuple[Floats, Floats]:
+    def factored(self, stored: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
         if not (stored > 0).all():
             raise np.linalg.LinAlgError("a variance is not positive")
         deviations = np.sqrt(stored)

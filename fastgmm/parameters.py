@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastgmm.errors import ILL_DEFINED_COVARIANCE, DegenerateComponentError
 from fastgmm.forms import FORMS, AbstractForm
+from fastgmm.threads import ALONE, Team
 from fastgmm.triangles import log_constants
 
 Floats = NDArray[np.float64]
@@ -89,12 +90,27 @@ class Parameters:
         """Diagonals of the covariances, (K, D)."""
         return self._form.variances(self.covariances, *self.means.shape)
 
+    def factor(self, team: Team) -> None:
+        """Compute the factors on a team, and keep them.
+
+        Raises
+        ------
+        DegenerateComponentError
+            If a covariance is not positive definite.
+        """
+        if "_factored" not in self.__dict__:
+            self.__dict__["_factored"] = self._factors_by(team)
+        self.inverse_factors  # noqa: B018 - refused if they are not finite
+
     @cached_property
     def _factored(self) -> tuple[Floats, Floats]:
+        return self._factors_by(ALONE)
+
+    def _factors_by(self, team: Team) -> tuple[Floats, Floats]:
         if not np.isfinite(self.covariances).all():
             raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
         try:
-            return self._form.factored(self.covariances)
+            return self._form.factored(self.covariances, team)
         except np.linalg.LinAlgError:
             raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}") from None
 

@@ -42,6 +42,10 @@ class Team:
         """Return the team for so many rows: one thread for one block, which spares compiling the parallel kernel."""
         return ALONE if n_rows <= block else self
 
+    def variant(self, kernel: Callable[[Any], Callable[..., None]]) -> tuple[Callable[..., None], int]:
+        """Return a kernel's variant that suits the team, and into how many parts to cut its work."""
+        return (kernel("parallel"), self.size) if self.mode == "parallel" else (kernel("serial"), 1)
+
     def limit(self) -> AbstractContextManager[None]:
         """Let Numba use `size` threads, and restore what was set before."""
         return nullcontext() if self.mode == "serial" else self._limited()

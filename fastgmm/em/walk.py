@@ -19,7 +19,7 @@ from fastgmm.errors import DegenerateComponentError
 from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.statistics import SufficientStatistics
-from fastgmm.threads import Team
+from fastgmm.threads import ALONE, Team
 
 if TYPE_CHECKING:
     from fastgmm.em.run import Settings
@@ -30,8 +30,8 @@ Floats = NDArray[np.float64]
 class MStep:
     """The M-steps of one run, under its policy for components that collapse."""
 
-    def __init__(self, settings: Settings, before: tuple[Degeneracy, ...] = ()) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, before: tuple[Degeneracy, ...] = (), team: Team = ALONE) -> None:
+        self._settings, self._team = settings, team
         policy = settings.on_degenerate
         self._repairs = None if policy == "raise" else Repairs(policy, settings.model, before)
         self.restarts = False
@@ -52,7 +52,7 @@ class MStep:
             self.degenerate = self._repairs.found
             if self._settings.equal_weights:  # those of a pair that shares a weight are not
                 found = replace(found, weights=np.full(found.n_components, 1 / found.n_components))
-        found.inverse_factors  # noqa: B018 - a degenerate covariance ends the iteration that made it
+        found.factor(self._team)  # a degenerate covariance ends the iteration that made it
         return found
 
     def attempt(self, statistics: SufficientStatistics, before: Parameters) -> Parameters | None:
@@ -60,7 +60,7 @@ class MStep:
         self.restarts, self.degenerate = False, ()
         try:
             found = self._settings.maximise(statistics, before)
-            found.inverse_factors  # noqa: B018
+            found.factor(self._team)
         except DegenerateComponentError:
             return None
         if self._repairs is not None and collapsed(found, spread(statistics)).any():
@@ -139,7 +139,7 @@ class Walk(AbstractWalk):
         restart: int = 0,
     ) -> None:
         self._rows, self._settings, self._team = rows, settings, team
-        self._m_step = MStep(settings, degenerate)
+        self._m_step = MStep(settings, degenerate, team)
         self._chain = restart << 16
         self._passes = self._fresh(start)
         self._faster = acceleration(settings.acceleration, settings.model, settings.ridge)
