@@ -102,18 +102,27 @@ NodeArrays = tuple[int, Floats, NDArray[np.int64], NDArray[np.int64]]
 
 def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team) -> Floats:
     """Sum `task` over spans of whole blocks that come in order."""
-    return added(DyadicSum(), spans, n_rows, task, team).total()
+    lasting = n_rows > task.block * task.blocks_per_span
+    return added(DyadicSum(), spans, n_rows, task, team, lasting).total()
 
 
 def added(
-    total: DyadicSum, spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team
+    total: DyadicSum,
+    spans: Iterable[tuple[int, NDArray[Any], Floats]],
+    n_rows: int,
+    task: AbstractTask,
+    team: Team,
+    lasting: bool = True,
 ) -> DyadicSum:
-    """Add `task` over spans of whole blocks, which go on where `total` ends, and return it."""
+    """Add `task` over spans of whole blocks, which go on where `total` ends, and return it.
+
+    Of one span whose sum is wanted at once, nodes need not last.
+    """
     team = team.suited(n_rows, task.block)
     with team.limit():
         for start, X, weights in spans:
             if team.mode == "parallel" or team.size == 1:
-                nodes = nodes_of(task, team.size, team.mode, start, X, weights)
+                nodes = nodes_of(task, team.size, team.mode, start, X, weights, lasting)
             else:
                 pieces = _pieces(task, start, X, weights, team.size)
                 runs = team.map(lambda piece: nodes_of(task, 1, "serial", *piece), pieces)
@@ -129,14 +138,20 @@ def stacks(blocks: int, parts: int, length: int) -> tuple[Floats, NDArray[np.int
     return np.empty((parts, depth, length)), np.empty((parts, depth), np.int64), np.empty(parts, np.int64)
 
 
-def nodes_of(task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats) -> list[Node]:
-    """Call the kernel on a span with work for `parts` threads, and collect their nodes in order."""
+def nodes_of(
+    task: AbstractTask, parts: int, mode: str, start: int, X: NDArray[Any], weights: Floats, lasting: bool = True
+) -> list[Node]:
+    """Call the kernel on a span with work for `parts` threads, and collect their nodes in order.
+
+    Those that are to last are taken out of the stack, most of which is room.
+    """
     blocks = -(-len(X) // task.block)
     parts = min(parts, blocks)
     nodes, levels, depths = stacks(blocks, parts, task.node_length)
     kernel = task.kernel(X.dtype, mode)
     task.call(kernel, start, X, weights, (start // task.block, nodes, levels, depths))
-    return [(int(levels[t, i]), nodes[t, i].copy()) for t in range(parts) for i in range(depths[t])]
+    found = [(int(levels[t, i]), nodes[t, i]) for t in range(parts) for i in range(depths[t])]
+    return [(level, sums.copy()) for level, sums in found] if lasting else found
 
 
 def _pieces(
