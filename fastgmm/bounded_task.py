@@ -11,6 +11,7 @@ once, and moved to the means of each pass.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,8 +57,8 @@ Photograph's patches with 1e-9, 4 to 16: 0.91 of the time, for 0.82 to 0.85 of t
 0.02 to 1: no fewer pairs, and d32k32 1.03 of the time, for shorter lists.
 """
 
-LONGER = 4
-"""How many times as much work as in other passes a span is: 30–800 ms on two cores.
+LONGER = 2
+"""How many times as much work as in other passes a span is: 30–400 ms on two cores.
 
 Photograph's patches, 22 blocks, some with thrice the work of others: spans of 6 of them, halved, 1.4 of the time.
 """
@@ -82,24 +83,24 @@ def transport(before: Parameters, after: Parameters, team: Team = ALONE) -> Step
 
     ‖y‖² / ‖y'‖² lies between the least and the largest eigenvalue of GᵀG, where G = A⁻¹ = W L'. 3.5 K D³ flop.
     """
-    steps = np.einsum("kde,ke->kd", after.whiteners, before.means - after.means)
-    least, largest = _changes(before.whiteners, after.choleskys, team).T
+    (least, largest), shifts = _changes(before, after, team)
     slack = ROUNDING * (1 + np.abs(least) + np.abs(largest))
     with np.errstate(divide="ignore"):
         grow = 1 / np.sqrt(np.maximum(1 + least - slack, 0))
     shrink = 1 / np.sqrt(1 + largest + slack)
-    return Step(shrink, grow, np.linalg.norm(steps, axis=1) * (1 + ROUNDING))
+    return Step(shrink, grow, shifts * (1 + ROUNDING))
 
 
-def _changes(whiteners: Floats, choleskys: Floats, team: Team) -> Floats:
-    """Return bounds (K, 2) of the eigenvalues of GᵀG − I, G = W L', for triangles of shape (K, D, D)."""
+def _changes(before: Parameters, after: Parameters, team: Team) -> tuple[Floats, Floats]:
+    """Return bounds (2, K) of the eigenvalues of GᵀG − I, G = W L', and ‖W' (μ − μ')‖ (K,)."""
     from fastgmm.kernels.variants import growth_kernel
 
-    extremes = np.empty((len(whiteners), 2))
+    extremes, shifts = np.empty((before.n_components, 2)), np.empty(before.n_components)
+    triangles = [np.ascontiguousarray(some) for some in (before.whiteners, after.choleskys, after.whiteners)]
     kernel, parts = team.variant(growth_kernel)
     with team.limit():
-        kernel(parts, np.ascontiguousarray(whiteners), np.ascontiguousarray(choleskys), extremes)
-    return np.where(np.isfinite(extremes).all(axis=1, keepdims=True), extremes, [-1.0, np.inf])
+        kernel(parts, *triangles, before.means - after.means, extremes, shifts)
+    return np.where(np.isfinite(extremes).all(axis=1, keepdims=True), extremes, [-1.0, np.inf]).T, shifts
 
 
 class BoundedState:
@@ -220,33 +221,35 @@ class BoundedTask(ExpectationTask):
 
     def statistics(self, sums: Floats, weight: float) -> SufficientStatistics:
         """Unpack the sums of a sweep, and add what is settled."""
-        cut = super().node_length
-        found = super().statistics(sums[:cut], weight)
-        if self.settle:
-            settled = self.settling(sums)
-            return replace(
-                found,
-                sum_w=found.sum_w + settled.sum_w,
-                sum_x=found.sum_x + settled.sum_x,
-                sum_xx=found.sum_xx + settled.sum_xx,
-            )
-        return found if self.state.sums is None else self._with_settled(found, self.state.sums)
+        if self.state.sums is not None and not self.settle:
+            return self._with_settled(sums, weight, self.state.sums)
+        found = super().statistics(sums[: super().node_length], weight)
+        if not self.settle:
+            return found
+        settled = self.settling(sums)
+        return replace(
+            found,
+            sum_w=found.sum_w + settled.sum_w,
+            sum_x=found.sum_x + settled.sum_x,
+            sum_xx=found.sum_xx + settled.sum_xx,
+        )
 
-    def _with_settled(self, found: SufficientStatistics, settled: SufficientStatistics) -> SufficientStatistics:
-        """Add settled sums to others, and Σ_k n_k c_k − ½ tr(W_k S_k W_kᵀ), the settled rows' log_joint in their homes.
-
-        The arrays of `found` are ours: they are added to in place.
-        """
+    def _with_settled(self, sums: Floats, weight: float, settled: SufficientStatistics) -> SufficientStatistics:
+        """Add settled sums to a sweep's, and Σ_k n_k c_k − ½ tr(W_k S_k W_kᵀ), the settled rows' log_joint at home."""
+        from fastgmm.kernels.layout import HEADER
         from fastgmm.kernels.variants import lengths_kernel
 
-        lengths, counts = np.empty(self.n_components), settled.sum_w
-        arrays = settled.origins - found.origins, counts, settled.sum_x, settled.sum_xx, found.sum_x, found.sum_xx
+        (k, d), shape, origins = (self.n_components, self.n_features), self.mixture.shape, self.mixture.origins
+        found, lengths = (np.empty(k), np.empty((k, d)), np.empty((k, d, d))), np.empty(k)
+        own = settled.origins - origins, settled.sum_w, settled.sum_x, settled.sum_xx
         kernel, parts = self.team.variant(lengths_kernel)
         with self.team.limit():
-            kernel(parts, self.mixture.parameters.whiteners, *arrays, lengths)
-        present = counts > 0  # a log constant may be −inf for the others
-        joint = counts[present] @ self.mixture.log_constants[present].astype(np.float64) - 0.5 * lengths.sum()
-        return replace(found, sum_w=found.sum_w + counts, log_likelihood=found.log_likelihood + float(joint))
+            whiteners, records = self.mixture.parameters.whiteners, sums[HEADER:]
+            kernel(parts, whiteners, *own, records, shape.record, shape.moments, *found, lengths)
+        present = settled.sum_w > 0  # a log constant may be −inf for the others
+        constants = self.mixture.log_constants[present].astype(np.float64)
+        joint = float(settled.sum_w[present] @ constants) - 0.5 * float(lengths.sum())
+        return SufficientStatistics(origins, *found, float(sums[0]) + weight * self.offset + joint, weight)
 
     def settling(self, sums: Floats) -> SufficientStatistics:
         """Unpack the settled sums that a sweep formed."""
@@ -269,9 +272,10 @@ class BoundedTask(ExpectationTask):
 
     def cuts(self, first_block: int, blocks: int, parts: int) -> list[int]:
         """Return where to cut a run of blocks, by the work that each was in the pass before."""
-        work = np.cumsum(self.state.work[first_block : first_block + blocks] + self.block)
-        inner = np.searchsorted(work, work[-1] * np.arange(1, parts) / parts - 0.5 * work[-1] / blocks)
-        return [0, *(inner + 1).clip(0, blocks).tolist(), blocks]
+        work = np.cumsum(self.state.work[first_block : first_block + blocks] + self.block).tolist()
+        mean = work[-1] / blocks
+        inner = [bisect_left(work, work[-1] * t / parts - 0.5 * mean) for t in range(1, parts)]
+        return [0, *(min(place + 1, blocks) for place in inner), blocks]
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
         """Return `kernels.bounded`."""

@@ -85,6 +85,24 @@ def inner_product(begin, n_features, a, b):
 
 
 @part
+def take_triangle(triangle, n_features, stride, rows):
+    """Lay a lower triangle (D, D) out in rows of `stride`; what is above it is 0 already."""
+    for i in range(n_features):
+        for c in range(i + 1):
+            rows[i * stride + c] = triangle[i, c]
+
+
+@part
+def length(n_features, stride, rows, vector):
+    """Return ‖W b‖ of a lower triangle W and a vector b, 0 beyond its D numbers. D²/2 FMA."""
+    squares = 0.0
+    for i in range(n_features):
+        product = inner_product(0, i + 1, rows[i * stride :], vector)
+        squares += product * product
+    return np.sqrt(squares)
+
+
+@part
 def reflect(first, n_features, stride, matrix, squares, v, q):
     """Replace a symmetric matrix by (I − β v vᵀ) M (I − β v vᵀ), β = 2 / vᵀv, rows and columns from `first` on.
 
@@ -162,11 +180,12 @@ def outermost_eigenvalues(n_features, diagonal, beside):
     return below, above
 
 
-def growth(t, parts, whiteners, choleskys, extremes):
+def growth(t, parts, whiteners, choleskys, new_whiteners, moves, extremes, shifts):
     """Bound the eigenvalues of GᵀG − I, G = W_k L_k, from below and above, for a share of the components.
 
     Reads lower triangles W and L (K, D, D); writes extremes (K, 2), true but for rounding. 3.5 K D³ flop, 0.3 where
-    changes are tiny: parts take every so many components, as those that rest may lie side by side.
+    changes are tiny: parts take every so many components, as those that rest may lie side by side. Writes shifts
+    ‖W'_k b_k‖ (K,) too, of other whiteners W' (K, D, D) and moves b (K, D).
     """
     n_components, n_features = whiteners.shape[0], whiteners.shape[1]
     width = GROUP * LANES
@@ -178,19 +197,23 @@ def growth(t, parts, whiteners, choleskys, extremes):
     change = scratch(size, np.float64)
     v = scratch(stride, np.float64)
     q = scratch(stride, np.float64)
+    move = scratch(stride, np.float64)
     diagonal = scratch(n_features, np.float64)
     beside = scratch(n_features, np.float64)
     whitener[:] = 0.0
     cholesky[:] = 0.0
     error[:] = 0.0
+    move[:] = 0.0
     for k in range(t, n_components, parts):
-        for i in range(n_features):
-            for c in range(i + 1):
-                whitener[i * stride + c] = whiteners[k, i, c]
-                cholesky[i * stride + c] = choleskys[k, i, c]
+        take_triangle(whiteners[k], n_features, stride, whitener)
+        take_triangle(choleskys[k], n_features, stride, cholesky)
         difference(n_features, stride, whitener, cholesky, error)
         squares = squared_norm(n_features, stride, error)
         norm = 2.0 * np.sqrt(squares) + squares
+        take_triangle(new_whiteners[k], n_features, stride, whitener)
+        for c in range(n_features):
+            move[c] = moves[k, c]
+        shifts[k] = length(n_features, stride, whitener, move)
         if norm <= TINY:
             extremes[k, 0], extremes[k, 1] = -norm, norm
             continue

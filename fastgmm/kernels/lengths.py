@@ -34,11 +34,14 @@ def whitened_trace(n_features, stride, whitener, moment, lanes):
     return squares
 
 
-def lengths(t, parts, whiteners, shifts, sum_w, sum_x, sum_xx, all_x, all_xx, squares):
-    """Add sums about other origins to sums about the means, and write Σ γ ‖W_k (x − μ_k)‖² of them.
+def lengths(
+    t, parts, whiteners, shifts, sum_w, sum_x, sum_xx, records, record, places, all_w, all_x, all_xx, squares
+):  # fmt: skip
+    """Add sums about other origins to records of sums about the means, and write Σ γ ‖W_k (x − μ_k)‖² of the former.
 
-    With δ = `shifts`, other origin − mean, (K, D): x + n δ and S = xx + (x δᵀ + δ xᵀ) + n δ δᵀ are added to all_x
-    (K, D) and all_xx (K, D, D); squares (K,) = tr(W_k S W_kᵀ). For a share of the components. K D³ flop.
+    With δ = `shifts`, other origin − mean, (K, D): n, x + n δ and S = xx + (x δᵀ + δ xᵀ) + n δ δᵀ, with what the
+    records of so many numbers hold at `places` (D + 1, D + 1), give all_w (K,), all_x (K, D) and all_xx (K, D, D);
+    squares (K,) = tr(W_k S W_kᵀ). For a share of the components. K D³ flop.
     """
     n_components, n_features = whiteners.shape[0], whiteners.shape[1]
     width = GROUP * LANES
@@ -50,13 +53,14 @@ def lengths(t, parts, whiteners, shifts, sum_w, sum_x, sum_xx, all_x, all_xx, sq
     whitener[:] = 0.0
     moment[:] = 0.0
     for k in range(n_components * t // parts, n_components * (t + 1) // parts):
-        n = sum_w[k]
+        n, first = sum_w[k], k * record
+        all_w[k] = records[first + places[0, 0]] + n
         for i in range(n_features):
             x, shift = sum_x[k, i], shifts[k, i]
             for c in range(n_features):
                 value = sum_xx[k, i, c] + (x * shifts[k, c] + shift * sum_x[k, c]) + n * (shift * shifts[k, c])
-                all_xx[k, i, c] += value
+                all_xx[k, i, c] = records[first + places[1 + i, 1 + c]] + value
                 moment[i * stride + c] = value
                 whitener[i * stride + c] = whiteners[k, i, c]
-            all_x[k, i] += x + n * shift
+            all_x[k, i] = records[first + places[1 + i, 0]] + (x + n * shift)
         squares[k] = whitened_trace(n_features, stride, whitener, moment, lanes)

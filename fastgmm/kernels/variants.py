@@ -219,15 +219,17 @@ def turns_kernel(mode: Mode = "serial") -> Kernel:
 @cache
 def growth_kernel(mode: Mode = "serial") -> Kernel:
     """`growth.growth`, one variant."""
-    return compiler.build(growth, (_in(REAL, 3), _in(REAL, 3), _out(REAL, 2)), {}, mode)
+    signature = (*[_in(REAL, 3)] * 3, _in(REAL, 2), _out(REAL, 2), _out(REAL, 1))
+    return compiler.build(growth, signature, {}, mode)
 
 
 @cache
 def lengths_kernel(mode: Mode = "serial") -> Kernel:
     """`lengths.lengths`, one variant."""
     sums = _in(REAL, 2), _in(REAL, 1), _in(REAL, 2), _in(REAL, 3)
-    signature = (_in(REAL, 3), *sums, _out(REAL, 2), _out(REAL, 3), _out(REAL, 1))
-    return compiler.build(lengths, signature, {}, mode)
+    records = FLAT, WHOLE, _in(types.intp, 2)
+    found = (_out(REAL, 1), _out(REAL, 2), _out(REAL, 3), _out(REAL, 1))
+    return compiler.build(lengths, (_in(REAL, 3), *sums, *records, *found), {}, mode)
 
 
 @cache

@@ -26,7 +26,11 @@ def triangles(n_features: int, size: float, seed: int = 0) -> tuple[Floats, Floa
 def test_changes_of_lengths_are_bounded_closely(n_features: int, size: float) -> None:
     whiteners, factors = triangles(n_features, size)
     found = np.empty((3, 2))
-    growth_kernel()(2, whiteners, factors, found)
+    rng = np.random.default_rng(n_features)
+    others, moves = np.tril(rng.standard_normal(factors.shape)), rng.standard_normal((3, n_features))
+    shifts = np.empty(3)
+    growth_kernel()(2, whiteners, factors, others, moves, found, shifts)
+    np.testing.assert_allclose(shifts, np.linalg.norm(np.einsum("kde,ke->kd", others, moves), axis=1), rtol=1e-13)
     g = whiteners @ factors
     eigenvalues = np.linalg.eigvalsh(g.swapaxes(1, 2) @ g - np.eye(n_features))
     least, largest = eigenvalues[:, 0], eigenvalues[:, -1]
@@ -51,12 +55,19 @@ def test_sums_about_other_origins(n_features: int) -> None:
     def sums(rows: Floats) -> tuple[Floats, Floats]:
         return np.einsum("kn,knd->kd", shares, rows), np.einsum("kn,knd,kne->kde", shares, rows, rows)
 
-    x, xx = np.ones((3, n_features)), np.ones((3, n_features, n_features))
+    record = (n_features + 1) * (n_features + 2) // 2
+    rows, columns = np.indices((n_features + 1, n_features + 1))
+    high, low = np.maximum(rows, columns), np.minimum(rows, columns)
+    records, places = rng.standard_normal((3, record)), high * (high + 1) // 2 + low
+    w, x, xx = np.empty(3), np.empty((3, n_features)), np.empty((3, n_features, n_features))
     lengths = np.empty(3)
-    lengths_kernel()(2, whiteners, shifts, shares.sum(axis=1), *sums(z), x, xx, lengths)
+    lengths_kernel()(
+        2, whiteners, shifts, shares.sum(axis=1), *sums(z), records.ravel(), record, places, w, x, xx, lengths
+    )
     moved = z + shifts[:, None]
     expected = sums(moved)
-    np.testing.assert_allclose(x - 1, expected[0], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(xx - 1, expected[1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(w, shares.sum(axis=1) + records[:, 0], rtol=1e-15)
+    np.testing.assert_allclose(x - records[:, places[1:, 0]], expected[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(xx - records[:, places[1:, 1:]], expected[1], rtol=0, atol=1e-12)
     whitened = np.einsum("kde,kne->knd", whiteners, moved)
     np.testing.assert_allclose(lengths, np.einsum("kn,knd->k", shares, whitened**2), rtol=1e-12)
