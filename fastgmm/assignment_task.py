@@ -55,11 +55,12 @@ class AssignmentTask(AbstractTask):
 
     @property
     def node_length(self) -> int:
-        """A header, and a count and a sum for each centre."""
+        """A header, a count and a sum for each centre, and room for the end of the last panel."""
         from fastgmm.kernels.layout import HEADER
+        from fastgmm.kernels.target import PANEL
 
         k, d = self.centres.shape
-        return HEADER + k * (d + 1)
+        return HEADER + k * (d + 1) + PANEL
 
     @cached_property
     def packed(self) -> tuple[Floats, Floats]:
