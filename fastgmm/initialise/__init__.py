@@ -44,7 +44,7 @@ def start(
     if method == "kmeans":
         frame, centres = kmeans(rows, n_components, rng, team, max_iterations)
     elif method == "k-means++":
-        frame, centres, _ = seeds(rows, n_components, rng)
+        frame, centres, _ = seeds(rows, n_components, rng, team)
     else:
         frame, centres = drawn_rows(rows, n_components, rng)
     labels = assigned(rows, frame, centres, team)

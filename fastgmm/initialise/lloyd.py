@@ -12,7 +12,7 @@ from fastgmm.initialise.seeding import plus_plus
 from fastgmm.initialise.steps import compiled_steps
 from fastgmm.rows.base import AbstractRows
 from fastgmm.rows.memory import ArrayRows
-from fastgmm.threads import Team
+from fastgmm.threads import ALONE, Team
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,9 @@ TOLERANCE = 1e-4
 """Stop when the centres' squared shift is below this share of the mean variance of a feature, as scikit-learn does."""
 
 
-def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> tuple[Frame, Floats, AbstractRows]:
+def seeds(
+    rows: AbstractRows, n_components: int, rng: np.random.RandomState, team: Team = ALONE
+) -> tuple[Frame, Floats, AbstractRows]:
     """Draw k-means++ centres (K, D); return the frame they are in, them, and the rows they were drawn from.
 
     Where the rows have fewer distinct values than there are components, centres coincide.
@@ -42,7 +44,7 @@ def seeds(rows: AbstractRows, n_components: int, rng: np.random.RandomState) -> 
     sample = drawn(rows, max(min(SAMPLE_ROWS, SAMPLE_NUMBERS // rows.n_features), 64 * n_components), rng)
     X, weights = sample.take(np.arange(sample.n_rows))
     X = frame.rows(X)
-    chosen = plus_plus(X, weights if weights.size else np.ones(len(X)), n_components, rng)
+    chosen = plus_plus(X, weights if weights.size else np.ones(len(X)), n_components, rng, team)
     return frame, X[np.resize(chosen, n_components)], sample
 
 
@@ -64,7 +66,7 @@ def kmeans(
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[Frame, Floats]:
     """Return the centres (K, D) of k-means from a k-means++ start, and the frame that they are in."""
-    frame, centres, sample = seeds(rows, n_components, rng)
+    frame, centres, sample = seeds(rows, n_components, rng, team)
     centres = lloyd(sample, frame, centres, team, max_iterations)
     if sample is not rows:
         centres = lloyd(rows, frame, centres, team, FULL_ITERATIONS)

@@ -7,10 +7,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgmm.threads import ALONE, Team
+
 Floats = NDArray[np.float64]
 
 
-def plus_plus(X: Floats, weights: Floats, n_centres: int, rng: np.random.RandomState) -> NDArray[np.intp]:
+SHARED = 1 << 18
+"""Numbers in the rows from which a team measures distances, each of its threads from some of the candidates."""
+
+
+def plus_plus(
+    X: Floats, weights: Floats, n_centres: int, rng: np.random.RandomState, team: Team = ALONE
+) -> NDArray[np.intp]:
     """Draw the row numbers of centres, each with probability ∝ weight · squared distance to those drawn before.
 
     In each round 2 + log K candidates are drawn and the one is kept that leaves the smallest inertia, as scikit-learn
@@ -20,25 +28,20 @@ def plus_plus(X: Floats, weights: Floats, n_centres: int, rng: np.random.RandomS
     from fastgmm.kernels.variants import distances_kernel
 
     n, d = X.shape
-    step = GROUP * LANES
-    columns = np.zeros((d, -(-n // step) * step))
-    columns[:, :n] = X.T
-    kernel = distances_kernel()
-
-    def distances(candidates: NDArray[np.intp]) -> Floats:
-        squared = np.empty((len(candidates), columns.shape[1]))
-        kernel(1, columns.ravel(), columns.shape[1], d, X[candidates].ravel(), squared.ravel())
-        return squared[:, :n]
-
-    n_candidates = 2 + int(math.log(n_centres))
-    chosen = [_draw(weights, rng, 1)[0]]
-    nearest = distances(np.array(chosen))[0]
-    while len(chosen) < n_centres and (masses := weights * nearest).any():
-        candidates = _draw(masses, rng, n_candidates)
-        remaining = np.minimum(distances(candidates), nearest)
-        best = int((remaining * weights).sum(axis=1).argmin())
-        chosen.append(candidates[best])
-        nearest = remaining[best]
+    stride = -(-n // (GROUP * LANES)) * GROUP * LANES
+    columns, padded = np.zeros((d, stride)), np.zeros(stride)
+    columns[:, :n], padded[:n] = X.T, weights
+    kernel, parts = (team if X.size >= SHARED else ALONE).variant(distances_kernel)
+    count = 2 + int(math.log(n_centres))
+    found, inertias = np.empty((count, stride)), np.empty(count)
+    nearest, inertia, chosen = np.full(stride, np.inf), np.inf, list[int]()
+    with team.limit():
+        while len(chosen) < n_centres and inertia > 0:
+            some = _draw(weights * nearest[:n], rng, count) if chosen else _draw(weights, rng, 1)
+            kernel(parts, columns.ravel(), stride, d, X[some].ravel(), nearest, padded, found.ravel(), inertias)
+            best = int(inertias[: len(some)].argmin())
+            chosen.append(int(some[best]))
+            nearest, inertia = found[best].copy(), inertias[best]
     return np.array(chosen, dtype=np.intp)
 
 
@@ -46,4 +49,5 @@ def _draw(masses: Floats, rng: np.random.RandomState, size: int) -> NDArray[np.i
     """Draw row numbers with probabilities proportional to masses."""
     cumulated = np.cumsum(masses)
     places = np.searchsorted(cumulated, rng.uniform(size=size) * cumulated[-1], side="right")
-    return np.minimum(places, int(np.flatnonzero(masses)[-1]))
+    last = len(masses) - 1 if masses[-1] > 0 else int(np.flatnonzero(masses)[-1])
+    return np.minimum(places, last)

@@ -235,4 +235,5 @@ def lengths_kernel(mode: Mode = "serial") -> Kernel:
 @cache
 def distances_kernel(mode: Mode = "serial") -> Kernel:
     """`distances.distances`, one variant."""
-    return compiler.build(distances, (FLAT, WHOLE, WHOLE, FLAT, _out(REAL, 1)), {}, mode)
+    signature = FLAT, WHOLE, WHOLE, *[FLAT] * 3, *[_out(REAL, 1)] * 2
+    return compiler.build(distances, signature, {}, mode)
