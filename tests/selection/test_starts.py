@@ -6,7 +6,7 @@ import numpy as np
 import problems
 
 from fastgmm.selection.batch import Moments, Monomials
-from fastgmm.selection.starts import merges, seeded, splits
+from fastgmm.selection.starts import exchanges, merges, seeded, splits
 
 
 def two_mixtures(k=3):
@@ -24,7 +24,7 @@ def overall(m):
 def test_a_split_and_a_merge_change_no_overall_moment():
     found = two_mixtures()
     expected = overall(found)
-    for neighbours, times, k in ((splits(found), 3, 4), (merges(found), 3, 2)):
+    for neighbours, times, k in ((splits(found), 3, 4), (merges(found), 3, 2), (exchanges(found), 6, 3)):
         assert neighbours.shares.shape == (2 * times, k)
         for got, wanted in zip(overall(neighbours), expected, strict=True):
             np.testing.assert_allclose(got, np.concatenate([wanted] * times), atol=1e-12)
