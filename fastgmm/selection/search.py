@@ -68,7 +68,7 @@ class Effort:
     """Share of the guard's bounds that runs must keep on their way."""
     final: int = 300
     """Rounds of what is known of each cell, at the end, at most."""
-    budget: float = 6.6e10
+    budget: float = 5.4e10
     """Operations, about, after which nothing new is begun."""
 
 
