@@ -45,7 +45,7 @@ class Effort:
     split: int = 8
     """How many of them the neighbouring numbers start from, at most."""
     neighbours: int = 300
-    """Starts of a cell, about, that a neighbouring number makes; of one optimum at least."""
+    """Starts of a cell, about, that a neighbouring number makes, of one optimum at least; or exchanges of one."""
     renewed: int = 24
     """Children of a cell, in a generation, of which some components are seeded afresh."""
     spliced: int = 12
@@ -180,7 +180,7 @@ class Search:
         found, effort = self.found[model, k], self._effort
         own = renewed(self._data, self._metrics, found.moments, found.covariances, effort.renewed, self._rng)
         some = found.untried("exchange", effort.exchanged, 1 if self._idle(model, k) else effort.hurried)
-        made = [own, exchanges(some)] if len(some) else [own]
+        made = [own, exchanges(some, effort.neighbours, self._rng)] if len(some) else [own]
         return [*made, spliced(found.moments, effort.spliced, self._rng)] if len(found.moments) > 1 else made
 
     def _finish(self, k: int) -> None:

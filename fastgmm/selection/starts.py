@@ -80,8 +80,10 @@ def merges(found: Moments) -> Moments:
     )
 
 
-def exchanges(found: Moments) -> Moments:
+def exchanges(found: Moments, most: int, rng: np.random.RandomState) -> Moments:
     """Return every mixture with each pair of components made one and each of what is left split: K (K − 1)² / 2 of K.
+
+    Where that is more than `most` of a mixture, pairs are drawn.
 
     Where a component too many lies in one place and one too few in another, EM does not move it across (Ueda et al.
     2000). Which pair and which third are best is hard to tell: of 196 starts the one that led to the best optimum was
@@ -92,4 +94,6 @@ def exchanges(found: Moments) -> Moments:
     Ueda, N., Nakano, R., Ghahramani, Z. and Hinton, G. E. (2000). SMEM algorithm for mixture models. Neural Computation
     12, 2109-2128.
     """
-    return splits(merges(found))
+    merged, (r, k) = merges(found), found.shares.shape
+    pairs = r * max(1, most // (k - 1))
+    return splits(merged[rng.choice(len(merged), pairs, replace=False)] if len(merged) > pairs else merged)
