@@ -69,7 +69,7 @@ class Effort:
     final: int = 300
     """Rounds of what is known of each cell, at the end, at most."""
     budget: float = 5.4e10
-    """Operations, about, after which nothing new is begun."""
+    """Operations, about, after which no children are raised, and what neighbours have is handed on a last time."""
 
 
 @dataclass(eq=False)
@@ -139,6 +139,8 @@ class Search:
                 self._share(k)
         self._vain.clear()  # what is better than nothing says nothing
         for number in range(effort.rounds):
+            if self._spent > effort.budget:
+                break
             down = self._sweep(numbers[::-1], 1, number >= effort.calm)
             up = self._sweep(numbers, -1, False)
             if not (down or up) and number >= effort.calm:
@@ -154,14 +156,15 @@ class Search:
         new = False
         move, neighbours = ("merge", merges) if source > 0 else ("split", splits)
         for k in numbers:
-            if k == 1 or self._spent > self._effort.budget:
+            if k == 1:
                 continue
             starts = {model: self._from(model, k + source, move, neighbours) for model in self._models}
-            live = [model for model in self._models if breed and self._restless(model, k)]
+            young = breed and self._spent <= self._effort.budget
+            live = [model for model in self._models if young and self._restless(model, k)]
             before = {model: self.found[model, k].log_likelihoods[:WATCHED] for model in live}
             for model in live:
                 starts[model] += self._children(model, k)
-            new |= self._climb(k, starts, self._effort.grown if breed else self._effort.survivors)
+            new |= self._climb(k, starts, self._effort.grown if young else self._effort.survivors)
             for model, values in before.items():
                 same = np.array_equal(values, self.found[model, k].log_likelihoods[:WATCHED])
                 self._vain[model, k] = self._idle(model, k) + 1 if same else 0
