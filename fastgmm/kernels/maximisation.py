@@ -27,6 +27,8 @@ TINY = 1e-300
 @part
 def geometric_mean(variances, at, n_features):
     """Return (∏_d v_d)^(1/D)."""
+    if n_features == 2:  # logarithms took half of an M-step
+        return np.sqrt(max(variances[at], TINY)) * np.sqrt(max(variances[at + 1], TINY))
     total = 0.0
     for d in range(n_features):
         total += np.log(max(variances[at + d], TINY))
@@ -98,6 +100,20 @@ def turn_axes(axes, at, e, m, n_features, cosine, sine):
 
 
 @part
+def half_angle(y, x):
+    """Return cosine and sine of half the angle of (x, y), without the angle: a tenth of the time."""
+    length = np.sqrt(x * x + y * y)
+    if not length > 0.0:
+        return 1.0, 0.0
+    if x >= 0.0:
+        cosine = np.sqrt(0.5 + 0.5 * x / length)
+        return cosine, 0.5 * y / (length * cosine)
+    sine = np.sqrt(0.5 - 0.5 * x / length)
+    cosine = 0.5 * np.abs(y) / (length * sine)
+    return cosine, sine if y >= 0.0 else -sine
+
+
+@part
 def set_identity(matrices, at, n_features):
     """Write the identity."""
     for d in range(n_features * n_features):
@@ -122,8 +138,7 @@ def eigen(matrices, at, n_features, axes, values, place):
                 if off * off <= 1e-32 * abs(first * second):
                     continue
                 away += 1.0
-                angle = 0.5 * np.arctan2(2.0 * off, first - second)
-                cosine, sine = np.cos(angle), np.sin(angle)
+                cosine, sine = half_angle(2.0 * off, first - second)
                 rotate(matrices, at, e, m, n_features, cosine, sine)
                 turn_axes(axes, at, e, m, n_features, cosine, sine)
         if away == 0.0:
@@ -190,6 +205,8 @@ def volume_of(matrices, at, n_features, lower):
     """Return |Σ|^(1/D), or next to nothing where Σ is singular."""
     if not cholesky(matrices, at, n_features, lower):
         return TINY
+    if n_features == 2:
+        return lower[0] * lower[3]
     total = 0.0
     for d in range(n_features):
         total += np.log(lower[d * n_features + d])
@@ -263,8 +280,7 @@ def common_axes(rule, shares, inside, k_count, n_features, axes, v, shape):
                     weight = shares[k] / max(v[k * n_features + e], TINY) - shares[k] / max(v[k * n_features + m], TINY)
                     p += 0.5 * weight * (inside[at + e * n_features + e] - inside[at + m * n_features + m])
                     q += weight * inside[at + e * n_features + m]
-                angle = 0.5 * np.arctan2(-q, -p)
-                cosine, sine = np.cos(angle), np.sin(angle)
+                cosine, sine = half_angle(-q, -p)
                 turn_axes(axes, 0, e, m, n_features, cosine, sine)
                 for k in range(k_count):
                     rotate(inside, k * size, e, m, n_features, cosine, sine)

@@ -20,6 +20,7 @@ from fastgmm.rows.base import AbstractRows
 from fastgmm.selection.batch import Monomials
 from fastgmm.selection.crew import Crew
 from fastgmm.selection.guard import Guard, whitener_of
+from fastgmm.selection.neighbours import neighbours
 from fastgmm.selection.search import Effort, Found, Search
 from fastgmm.threads import Team
 
@@ -76,11 +77,15 @@ class Candidates:
 
     def search(self, models: list[str], numbers: list[int], effort: Effort, rng: np.random.RandomState) -> None:
         """Seek starts of all candidates together, on a sample if the rows are many."""
+        from fastgmm.kernels.layout import WIDTH
+
         sample = drawn(self._rows, max(SAMPLE_ROWS, 8 * max(numbers)), rng)
         X, weights = sample.take(np.arange(sample.n_rows))
         if weights.size:  # rows without weight are none
             X, weights = X[weights > 0], weights[weights > 0]
         X = self._isotropic.rows(X)
+        order = neighbours(X, WIDTH)
+        X, weights = X[order], weights[order] if weights.size else weights
         self._centre = X.mean(axis=0)
         self._unit = float(np.sqrt(np.square(X - self._centre).mean())) or 1.0
         data = Monomials.of((X - self._centre) / self._unit, weights if weights.size else None)

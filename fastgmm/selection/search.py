@@ -2,8 +2,9 @@
 
 Every (model, K) keeps its best few optima. A first round goes up, K = 1, 2, …, with seeds and splits of what K − 1
 found; others go down, with merges of K + 1, and up again with splits. At each K models start where the others
-ended. When neighbours have little left to hand on, cells raise children of their own optima. No start is made twice of
-one optimum. Runs are dropped early that lag behind, or head for an optimum that is known (`Archive`), and only those
+ended. When neighbours have little left to hand on, cells raise children of their own optima: one generation, and more
+where that or a neighbour has brought something better than the first round did. No start is made twice of one optimum.
+Runs are dropped early that lag behind, or head for an optimum that is known (`Archive`), and only those
 are kept that are no accidents of a few rows (`Guard`).
 """
 
@@ -20,7 +21,7 @@ from fastgmm.selection.batch import Batch, Limits, Moments, Monomials
 from fastgmm.selection.children import renewed, spliced
 from fastgmm.selection.crew import ALONE, Crew
 from fastgmm.selection.guard import Guard, whitener_of
-from fastgmm.selection.starts import merges, metrics, seeded, splits
+from fastgmm.selection.starts import exchanges, merges, metrics, seeded, splits
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -35,7 +36,7 @@ class Effort:
     """Fresh starts of each K."""
     rounds: int = 20
     """Times to go down and up, at most. None: seeds and splits only."""
-    calm: int = 2
+    calm: int = 1
     """How many of them are without children."""
     kept: int = 10
     """Optima of each cell that are known."""
@@ -44,25 +45,31 @@ class Effort:
     split: int = 8
     """How many of them the neighbouring numbers start from, at most."""
     neighbours: int = 300
-    """Starts of a cell, about, that a neighbouring number makes; of one optimum at least."""
+    """Starts of a cell, about, that a neighbouring number makes, of one optimum at least; or exchanges of one."""
     renewed: int = 24
     """Children of a cell, in a generation, of which some components are seeded afresh."""
     spliced: int = 12
     """Children that are made of two."""
+    exchanged: int = 5
+    """Optima of a cell that lose two components to one and split another, in all ways: one of them in a generation."""
+    hurried: int = 3
+    """How many of them in a generation, after a better optimum was found."""
     patience: int = 3
-    """Generations in a row of which nothing is kept, after which a cell rests."""
+    """Generations in a row that leave the best as they were, after which a cell rests."""
     screen: tuple[int, int] = (2, 3)
     """Plain iterations and rounds of SQUAREM of all starts, at most."""
     survivors: int = 24
     """How many runs of a cell are left then."""
+    grown: int = 60
+    """How many of them if children are among them: of 24, what led to the best optima was not one, as it is slow."""
     rest: int = 60
     """Rounds of SQUAREM that they then take, at most."""
     lenient: float = 1.0
     """Share of the guard's bounds that runs must keep on their way."""
     final: int = 300
     """Rounds of what is known of each cell, at the end, at most."""
-    budget: float = 4.2e10
-    """Operations, about, after which nothing new is begun."""
+    budget: float = 5.4e10
+    """Operations, about, after which no children are raised, and what neighbours have is handed on a last time."""
 
 
 @dataclass(eq=False)
@@ -77,13 +84,13 @@ class Found:
     """Whether starts were made of each, (R,), by what was made."""
 
     def __post_init__(self) -> None:
-        for move in ("share", "split", "merge"):
+        for move in ("share", "split", "merge", "exchange"):
             self.tried.setdefault(move, np.zeros(len(self.log_likelihoods), dtype=np.bool_))
 
-    def untried(self, move: str, count: int) -> Moments:
-        """Return those of the best few that were not tried, and mark them."""
+    def untried(self, move: str, count: int, most: int | None = None) -> Moments:
+        """Return those of the best few that were not tried, or some of them, and mark them."""
         tried = self.tried[move]
-        which = np.flatnonzero(~tried[:count])
+        which = np.flatnonzero(~tried[:count])[:most]
         tried[which] = True
         return self.moments[which]
 
@@ -130,7 +137,10 @@ class Search:
             self._climb(k, {model: [fresh, *self._from(model, k - 1, "split", splits)] for model in self._models})
             if effort.rounds:
                 self._share(k)
+        self._vain.clear()  # what is better than nothing says nothing
         for number in range(effort.rounds):
+            if self._spent > effort.budget:
+                break
             down = self._sweep(numbers[::-1], 1, number >= effort.calm)
             up = self._sweep(numbers, -1, False)
             if not (down or up) and number >= effort.calm:
@@ -146,28 +156,35 @@ class Search:
         new = False
         move, neighbours = ("merge", merges) if source > 0 else ("split", splits)
         for k in numbers:
-            if k == 1 or self._spent > self._effort.budget:
+            if k == 1:
                 continue
             starts = {model: self._from(model, k + source, move, neighbours) for model in self._models}
-            live = [model for model in self._models if breed and self._restless(model, k)]
-            before = {model: self.found[model, k].log_likelihoods for model in live}
+            young = breed and self._spent <= self._effort.budget
+            live = [model for model in self._models if young and self._restless(model, k)]
+            before = {model: self.found[model, k].log_likelihoods[:WATCHED] for model in live}
             for model in live:
                 starts[model] += self._children(model, k)
-            new |= self._climb(k, starts)
+            new |= self._climb(k, starts, self._effort.grown if young else self._effort.survivors)
             for model, values in before.items():
-                same = np.array_equal(values, self.found[model, k].log_likelihoods)
-                self._vain[model, k] = self._vain.get((model, k), 0) + 1 if same else 0
+                same = np.array_equal(values, self.found[model, k].log_likelihoods[:WATCHED])
+                self._vain[model, k] = self._idle(model, k) + 1 if same else 0
             self._share(k)
         return new
 
     def _restless(self, model: str, k: int) -> bool:
-        return k > 2 and (model, k) in self.found and self._vain.get((model, k), 0) < self._effort.patience
+        return k > 2 and (model, k) in self.found and self._idle(model, k) < self._effort.patience
+
+    def _idle(self, model: str, k: int) -> int:
+        """Return how many generations were vain; a cell that was at its best at once is given one."""
+        return self._vain.get((model, k), self._effort.patience - 1)
 
     def _children(self, model: str, k: int) -> list[Moments]:
         """Return children of the best optima of a cell."""
         found, effort = self.found[model, k], self._effort
         own = renewed(self._data, self._metrics, found.moments, found.covariances, effort.renewed, self._rng)
-        return [own, spliced(found.moments, effort.spliced, self._rng)] if len(found.moments) > 1 else [own]
+        some = found.untried("exchange", effort.exchanged, 1 if self._idle(model, k) else effort.hurried)
+        made = [own, exchanges(some, effort.neighbours, self._rng)] if len(some) else [own]
+        return [*made, spliced(found.moments, effort.spliced, self._rng)] if len(found.moments) > 1 else made
 
     def _finish(self, k: int) -> None:
         """Let the best runs come to rest."""
@@ -204,7 +221,7 @@ class Search:
                     fresh[model] = some
         self._climb(k, {model: [some for other, some in fresh.items() if other != model] for model in self._models})
 
-    def _climb(self, k: int, starts: dict[str, list[Moments]]) -> bool:
+    def _climb(self, k: int, starts: dict[str, list[Moments]], survivors: int | None = None) -> bool:
         """Run EM from starts, without what is vain, and keep the best; return whether any is new."""
         some = {model: Moments.joined(parts) for model, parts in starts.items() if parts}
         if not some:
@@ -213,7 +230,7 @@ class Search:
         batch = Batch.start(self._data, some, self._crew)
         limits = self._limits(k, batch)
         self._take(batch, *effort.screen, REST, limits)
-        chosen = self.best(batch, effort.survivors, effort.lenient)
+        chosen = self.best(batch, survivors or effort.survivors, effort.lenient)
         if not len(chosen):
             return False
         batch = batch.chosen(chosen)
@@ -262,6 +279,8 @@ class Search:
             old = self.found.get((model, k))
             both = found.joined(found, self._effort.kept) if old is None else old.joined(found, self._effort.kept)
             new |= old is None or not np.array_equal(both.log_likelihoods, old.log_likelihoods)
+            if len(both.log_likelihoods) and (old is None or both.log_likelihoods[0] - old.log_likelihoods[0] > SAME):
+                self._vain[model, k] = 0
             if len(both.log_likelihoods):
                 self.found[model, k] = both
         return new
@@ -278,6 +297,9 @@ def _distinct(values: Floats) -> NDArray[np.intp]:
 
 SAME = 1e-5
 """Mean log-likelihoods that differ by less are taken for one optimum."""
+
+WATCHED = 3
+"""Optima of a cell that a generation is to change, or it was vain."""
 
 REST = 1e-9
 """Gain of an iteration, a mean, at which a run rests."""

@@ -78,3 +78,22 @@ def merges(found: Moments) -> Moments:
     return Moments(
         with_rest(found.shares, share), with_rest(found.means, mean), with_rest(found.covariances, covariance)
     )
+
+
+def exchanges(found: Moments, most: int, rng: np.random.RandomState) -> Moments:
+    """Return every mixture with each pair of components made one and each of what is left split: K (K − 1)² / 2 of K.
+
+    Where that is more than `most` of a mixture, pairs are drawn.
+
+    Where a component too many lies in one place and one too few in another, EM does not move it across (Ueda et al.
+    2000). Which pair and which third are best is hard to tell: of 196 starts the one that led to the best optimum was
+    the fiftieth by its likelihood, after one iteration as after 20. So all are taken.
+
+    References
+    ----------
+    Ueda, N., Nakano, R., Ghahramani, Z. and Hinton, G. E. (2000). SMEM algorithm for mixture models. Neural Computation
+    12, 2109-2128.
+    """
+    merged, (r, k) = merges(found), found.shares.shape
+    pairs = r * max(1, most // (k - 1))
+    return splits(merged[rng.choice(len(merged), pairs, replace=False)] if len(merged) > pairs else merged)

@@ -102,3 +102,13 @@ def test_what_is_not_positive_definite_has_no_factor():
     np.testing.assert_array_equal(lower, [2.0, 0.0, 1.0, 2.0])
     for wrong in ([1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, np.nan], [np.inf, 0.0, 0.0, 1.0]):
         assert not maximisation.cholesky(np.array(wrong), 0, 2, lower)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3, 1.57, np.pi / 2, 2.0, np.pi, -0.4, -2.0, -3.14])
+def test_half_an_angle_is_had_without_it(angle):
+    found = maximisation.half_angle(2.5 * np.sin(angle), 2.5 * np.cos(angle))
+    np.testing.assert_allclose(found, [np.cos(angle / 2), np.sin(angle / 2)], atol=1e-12)
+
+
+def test_of_no_angle_half_is_none():
+    assert maximisation.half_angle(0.0, 0.0) == (1.0, 0.0)

@@ -9,6 +9,7 @@ import reference
 
 from fastgmm.models import MODELS
 from fastgmm.selection.batch import Batch, Moments, Monomials
+from fastgmm.selection.neighbours import neighbours
 
 K, D = 3, 2
 
@@ -46,6 +47,23 @@ def test_full_iterations_are_those_of_em(weighted):
         assert batch.log_likelihoods[r] == pytest.approx(value, rel=1e-9)
         np.testing.assert_allclose(batch.moments.shares[r], mixture.weights, rtol=1e-6)
         np.testing.assert_allclose(batch.moments.means[r], mixture.means, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (4, 1), (5, 3), (9, 4)])
+def test_any_number_of_components_and_features_takes_an_iteration_alike(k, d):
+    X = problems.drawn(problems.mixture(3, d), 200)
+    data = Monomials.of(X[neighbours(X, 24)])
+    start = data.labelled(np.random.default_rng(1).integers(k, size=(2, len(X))), k)
+    batch = Batch.start(data, {"VVV": start})
+    batch.iterate(3)
+    mixture = reference.Mixture(start.shares[1], start.means[1], start.covariances[1])
+    for _ in range(3):
+        joint = reference.log_joint(data.rows, mixture)
+        sums = reference.moments(data.rows, reference.responsibilities(joint), mixture.means)
+        mixture = reference.maximise(sums, mixture.means)
+    assert batch.log_likelihoods[1] == pytest.approx(reference.log_likelihoods(joint).mean(), rel=1e-8)
+    np.testing.assert_allclose(batch.moments.shares[1], mixture.weights, rtol=1e-6)
+    np.testing.assert_allclose(batch.moments.covariances[1], mixture.covariances, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("model", MODELS)
