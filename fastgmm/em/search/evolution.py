@@ -45,18 +45,17 @@ FLAT = 3
 Beyond, annealing the plain fit finds more, in less time: iris with 40 of 40 seeds, wine with 40; children 37 and 40.
 """
 
-POPULATION, MOST, FILLED = 4, 16, 0.45
-"""Mixtures, at least and at most, and share of the budget after which no more are begun with.
+POPULATION, FILLED = 4, 0.45
+"""Mixtures, and share of the budget after which no more are begun with; where components are few, one is begun with."""
 
-The larger the budget, the more there are: 4 of the digits with 60 passes, 16 with 300. Where components are few, one is
-begun with.
-"""
+MOST, AMPLE = 16, 0.3
+"""Mixtures at most, and share of the budget that pays for more than four: a large one (12 of the digits with 300)."""
 
 PATIENCE = 4
 """Crossings in a row, none the best, after which the best mixture is joined with fresh components instead."""
 
 SPLICED = 0.7
-"""Share of children that are spliced, where there are more mixtures than the least.
+"""Share of children that are spliced, where there are more than four mixtures.
 
 Splices make no new components: what four mixtures have is soon used up (digits with 60 passes and splices, 24 to 32
 of 60 seeds; without 29 to 33).
@@ -113,7 +112,8 @@ class Evolution:
         few = self._problem.n_components < FEW
         tries = fruitless = 0
         while (spent := self._problem.budget.spent) < GROWN * share:
-            if not self._living or (not few and tries < MOST and spent < FILLED * share):
+            filled = FILLED if tries < POPULATION else AMPLE
+            if not self._living or (not few and tries < MOST and spent < filled * share):
                 tries += 1
                 self._size = max(POPULATION, tries)
                 if tries > TRIES and not self._living:
