@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from search_cases import TEAM, plain, problem_of
@@ -7,7 +9,9 @@ from search_cases import TEAM, plain, problem_of
 from fastgmm import datasets
 from fastgmm.em.search.board import Board
 from fastgmm.em.search.draws import Draws
-from fastgmm.em.search.evolution import Evolution, suits
+from fastgmm.em.search.evolution import MOST, POPULATION, Evolution, suits
+from fastgmm.em.search.splice import spliced
+from fastgmm.em.search.table import Table
 from fastgmm.initialise.overall import overall
 
 X = datasets.load_faithful()
@@ -56,3 +60,26 @@ def test_draws_are_varied_mixtures_of_any_size_and_are_counted() -> None:
 )
 def test_children_are_for_components_that_are_free(k: int, model: str, expected: bool) -> None:
     assert suits(problem_of(X, k, 60.0, model=model)) is expected
+
+
+def test_a_large_budget_begins_with_more_mixtures_and_splices_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh, splices = [], []
+    begin, splice = Evolution._fresh, spliced
+
+    def begun(self: Evolution) -> Table:
+        fresh.append(1)
+        return begin(self)
+
+    def counted(*arguments: Any) -> Table | None:
+        splices.append(splice(*arguments))
+        return splices[-1]
+
+    monkeypatch.setattr(Evolution, "_fresh", begun)
+    monkeypatch.setattr("fastgmm.em.search.evolution.spliced", counted)
+    assert evolution(60.0).run(1.0) is not None
+    assert len(fresh) <= POPULATION
+    assert not splices
+    fresh.clear()
+    assert evolution(600.0).run(1.0) is not None
+    assert POPULATION < len(fresh) <= MOST
+    assert any(found is not None for found in splices)
