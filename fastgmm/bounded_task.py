@@ -97,9 +97,7 @@ def _changes(before: Parameters, after: Parameters, team: Team) -> tuple[Floats,
 
     extremes, shifts = np.empty((before.n_components, 2)), np.empty(before.n_components)
     triangles = [np.ascontiguousarray(some) for some in (before.whiteners, after.choleskys, after.whiteners)]
-    kernel, parts = team.variant(growth_kernel)
-    with team.limit():
-        kernel(parts, *triangles, before.means - after.means, extremes, shifts)
+    team.run(growth_kernel, *triangles, before.means - after.means, extremes, shifts)
     return np.where(np.isfinite(extremes).all(axis=1, keepdims=True), extremes, [-1.0, np.inf]).T, shifts
 
 
@@ -242,10 +240,8 @@ class BoundedTask(ExpectationTask):
         (k, d), shape, origins = (self.n_components, self.n_features), self.mixture.shape, self.mixture.origins
         found, lengths = (np.empty(k), np.empty((k, d)), np.empty((k, d, d))), np.empty(k)
         own = settled.origins - origins, settled.sum_w, settled.sum_x, settled.sum_xx
-        kernel, parts = self.team.variant(lengths_kernel)
-        with self.team.limit():
-            whiteners, records = self.mixture.parameters.whiteners, sums[HEADER:]
-            kernel(parts, whiteners, *own, records, shape.record, shape.moments, *found, lengths)
+        whiteners, records = self.mixture.parameters.whiteners, sums[HEADER:]
+        self.team.run(lengths_kernel, whiteners, *own, records, shape.record, shape.moments, *found, lengths)
         present = settled.sum_w > 0  # a log constant may be −inf for the others
         constants = self.mixture.log_constants[present].astype(np.float64)
         joint = float(settled.sum_w[present] @ constants) - 0.5 * float(lengths.sum())

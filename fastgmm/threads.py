@@ -46,6 +46,12 @@ class Team:
         """Return a kernel's variant that suits the team, and into how many parts to cut its work."""
         return (kernel("parallel"), self.size) if self.mode == "parallel" else (kernel("serial"), 1)
 
+    def run(self, kernel: Callable[[Any], Callable[..., None]], *arguments: Any) -> None:
+        """Run a kernel in the variant that suits the team."""
+        chosen, parts = self.variant(kernel)
+        with self.limit():
+            chosen(parts, *arguments)
+
     def limit(self) -> AbstractContextManager[None]:
         """Let Numba use `size` threads, and restore what was set before."""
         return nullcontext() if self.mode == "serial" else self._limited()

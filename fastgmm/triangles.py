@@ -43,9 +43,8 @@ def factored(matrices: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
 
     choleskys, whiteners = np.empty(matrices.shape), np.empty(matrices.shape)
     definite = np.empty(len(matrices), dtype=np.bool_)
-    kernel, parts = (team if matrices.size * matrices.shape[1] >= SHARED else ALONE).variant(factors_kernel)
-    with team.limit():
-        kernel(parts, np.ascontiguousarray(matrices), choleskys, whiteners, definite)
+    workers = team if matrices.size * matrices.shape[1] >= SHARED else ALONE
+    workers.run(factors_kernel, np.ascontiguousarray(matrices), choleskys, whiteners, definite)
     if not definite.all():
         raise np.linalg.LinAlgError(f"matrix {int(np.argmin(definite))} is not positive definite")
     return choleskys, whiteners

@@ -31,17 +31,17 @@ def plus_plus(
     stride = -(-n // (GROUP * LANES)) * GROUP * LANES
     columns, padded = np.zeros((d, stride)), np.zeros(stride)
     columns[:, :n], padded[:n] = X.T, weights
-    kernel, parts = (team if X.size >= SHARED else ALONE).variant(distances_kernel)
+    workers = team if X.size >= SHARED else ALONE
     count = 2 + int(math.log(n_centres))
     found, inertias = np.empty((count, stride)), np.empty(count)
     nearest, inertia, chosen = np.full(stride, np.inf), np.inf, list[int]()
-    with team.limit():
-        while len(chosen) < n_centres and inertia > 0:
-            some = _draw(weights * nearest[:n], rng, count) if chosen else _draw(weights, rng, 1)
-            kernel(parts, columns.ravel(), stride, d, X[some].ravel(), nearest, padded, found.ravel(), inertias)
-            best = int(inertias[: len(some)].argmin())
-            chosen.append(int(some[best]))
-            nearest, inertia = found[best].copy(), inertias[best]
+    while len(chosen) < n_centres and inertia > 0:
+        some = _draw(weights * nearest[:n], rng, count) if chosen else _draw(weights, rng, 1)
+        arguments = columns.ravel(), stride, d, X[some].ravel(), nearest, padded, found.ravel(), inertias
+        workers.run(distances_kernel, *arguments)
+        best = int(inertias[: len(some)].argmin())
+        chosen.append(int(some[best]))
+        nearest, inertia = found[best].copy(), inertias[best]
     return np.array(chosen, dtype=np.intp)
 
 

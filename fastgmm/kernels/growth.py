@@ -14,6 +14,7 @@ from fastgmm.kernels.compile import part
 from fastgmm.kernels.products import outer, outer_rows
 from fastgmm.kernels.strips import scratch
 from fastgmm.kernels.target import GROUP, LANES, PANEL
+from fastgmm.kernels.turns import take_matrix
 from fastgmm.kernels.vector import add, load, multiply_add, spread, store, total, zeros
 
 PANEL_ROWS = (0,) * PANEL
@@ -46,17 +47,6 @@ def difference(n_features, stride, whitener, cholesky, error):
 
 
 @part
-def squared_norm(n_features, stride, matrix):
-    """Return Σ M_ic² of a matrix that is 0 in columns beyond its own. D² FMA."""
-    sums, place = zeros(np.float64, 1, GROUP), 0
-    while place < n_features * stride:
-        tile = load(matrix, place, 0, 1, GROUP)
-        sums = multiply_add(tile, tile, sums)
-        place += GROUP * LANES
-    return total(sums)
-
-
-@part
 def changes(n_features, stride, error, change):
     """Write E + Eᵀ + EᵀE, whole. D³/2 FMA."""
     a = 0
@@ -82,14 +72,6 @@ def inner_product(begin, n_features, a, b):
         sums = multiply_add(load(a, c, 0, 1, GROUP), load(b, c, 0, 1, GROUP), sums)
         c += GROUP * LANES
     return total(sums)
-
-
-@part
-def take_triangle(triangle, n_features, stride, rows):
-    """Lay a lower triangle (D, D) out in rows of `stride`; what is above it is 0 already."""
-    for i in range(n_features):
-        for c in range(i + 1):
-            rows[i * stride + c] = triangle[i, c]
 
 
 @part
@@ -205,12 +187,12 @@ def growth(t, parts, whiteners, choleskys, new_whiteners, moves, extremes, shift
     error[:] = 0.0
     move[:] = 0.0
     for k in range(t, n_components, parts):
-        take_triangle(whiteners[k], n_features, stride, whitener)
-        take_triangle(choleskys[k], n_features, stride, cholesky)
+        take_matrix(whiteners[k], 1, n_features, stride, whitener)
+        take_matrix(choleskys[k], 1, n_features, stride, cholesky)
         difference(n_features, stride, whitener, cholesky, error)
-        squares = squared_norm(n_features, stride, error)
+        squares = inner_product(0, n_features * stride, error, error)
         norm = 2.0 * np.sqrt(squares) + squares
-        take_triangle(new_whiteners[k], n_features, stride, whitener)
+        take_matrix(new_whiteners[k], 1, n_features, stride, whitener)
         for c in range(n_features):
             move[c] = moves[k, c]
         shifts[k] = length(n_features, stride, whitener, move)
