@@ -39,7 +39,9 @@ from fastgmm.kernels.settled import (
 from fastgmm.kernels.strips import groups_of, load_rows, load_weights, scratch
 from fastgmm.kernels.survivors import (
     BOUND_LANES,
+    ENOUGH,
     exponentials_listed,
+    lower_floors,
     reach_rows,
     sum_listed,
 )
@@ -156,9 +158,10 @@ def sum_strip(
 @part
 def bounded_block(
     X, first, last, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets,
-    new_factors, new_offsets, grow, shift, log_skip, skip_below, homes_first, renew, settle, record, row_length, strip,
-    bounds, homes, distances, settled, node, rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed,
-    begins, opened, alone, at, active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
+    new_factors, new_offsets, grow, shift, log_skip, skip_below, allowance, homes_first, renew, settle, record,
+    row_length, strip, bounds, homes, distances, settled, node, rows, z, values, row_weights, reach, top, sums, mass,
+    factor, owed, listed, begins, opened, alone, at, active, shares, looked, owing, owes, entering, weights, ends,
+    homed, near, fresh, spare, faint,
 ):  # fmt: skip
     """Write the sums of rows first … last−1 to `node`, as `expectation_block` does.
 
@@ -177,6 +180,7 @@ def bounded_block(
         some = any_settled(start, n, stride, n_components, settle, False, bounds, settled)
         for p in range(groups * WIDTH):
             top[p], sums[p] = (-np.inf, 0.0) if p < n else (0.0, 1.0)
+        spare[:stride], faint[:n] = ENOUGH, 0.0
         unsettled = list_unsettled(start, n, settled, looked)
         if some:
             load_listed(X, start, unsettled, looked, centre, scale, row_length, rows)
@@ -188,8 +192,9 @@ def bounded_block(
             new_offsets, log_skip, top, reach,
         )  # fmt: skip
         whole = list_strip(
-            start, stride, bounds, factors, offsets, log_constants, reach, renew, ends, homed, fresh, listed, begins
-        )
+            start, stride, bounds, factors, offsets, log_constants, log_skip, allowance, reach, spare, renew, ends,
+            homed, fresh, listed, begins,
+        )  # fmt: skip
         opened[:n], n_looked = 1, 0
         if some:
             if renew:
@@ -210,7 +215,7 @@ def bounded_block(
             )  # fmt: skip
             owed_sum += owed_likelihood(n_owing, owing, at, values, row_weights)
         exponentials_listed(end, listed, values, top)
-        sum_listed(whole, listed, values, sums)
+        sum_listed(whole, listed, values, sums, allowance, faint)
         if some:
             close_seen(n_looked, looked, opened, top)
             n_owing = settle_debts(start, n_owing, owing, settled, at, values, sums, skip_below, homes, owed)
@@ -221,6 +226,8 @@ def bounded_block(
         for p in range(groups * WIDTH):
             mass[p] = sums[p]
         log_likelihood = normalise_rows(groups, top, mass, row_weights, skip_below, factor, mass, log_likelihood)
+        if allowance > 0.0:
+            lower_floors(n, allowance, skip_below, sums, faint, spare, mass)
         computed += end + sum_strip(
             start, stride, start == first, settle, n_features, record, begins, listed, values, factor, mass, homes,
             alone, row_weights, settled, bounds, n_owing, owing, owes, owed, rows, row_length, padded_means, z, active,
@@ -233,15 +240,16 @@ def bounded_block(
 
 def bounded(
     t, parts, X, sample_weight, centre, scale, padded_means, log_constants, columns, factors, offsets, new_factors,
-    new_offsets, grow, shift, log_skip, skip_below, homes_first, renew, settle, record, row_length, block, strip, cuts,
-    bounds, homes, distances, settled, work, first_block, nodes, levels, depths,
+    new_offsets, grow, shift, log_skip, skip_below, allowance, homes_first, renew, settle, record, row_length, block,
+    strip, cuts, bounds, homes, distances, settled, work, first_block, nodes, levels, depths,
 ):  # fmt: skip
     """Sum the rows of X block by block, skipping pairs of rows and components that cannot matter.
 
     Everything is as in `expectation`, but for pairs below skip_below of their row. Bounds are read as
     factors[k] · bound − offsets[k] and written as (distance + new_offsets[k]) · new_factors[k]. Reads and renews
     `bounds` (strips, K, rows of a strip) of float32, `homes` and `distances` (n,); node[1] counts the pairs evaluated.
-    With `homes_first` rows' homes are evaluated before bounds are compared.
+    With an `allowance` a row loses no more than that in all, instead of skip_below a pair; rows are alone up to
+    skip_below. With `homes_first` rows' homes are evaluated before bounds are compared.
     With `settle` rows that are alone are settled: `settled` (n,) takes their homes, else −1, and records of their sums
     follow on the others. Without, rows that are settled already are left out, but for what changed (`kernels.settled`).
     Part t takes the blocks cuts[t] … cuts[t + 1] − 1; `work` (blocks,) tells what each of them was.
@@ -274,14 +282,17 @@ def bounded(
     homed = np.zeros(strip + 2 * LANES, dtype=np.int32)
     near = scratch(strip + LANES, REAL)
     fresh = scratch(strip, np.float32)
+    spare = scratch(strip, np.float32)
+    faint = scratch(strip, REAL)
     depth = 0
     for b in range(cuts[t], cuts[t + 1]):
         work[b] = bounded_block(
             X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
             log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
-            homes_first, renew, settle, record, row_length, strip, bounds, homes, distances, settled, nodes[t, depth],
-            rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed, begins, opened, alone, at,
-            active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
+            allowance, homes_first, renew, settle, record, row_length, strip, bounds, homes, distances, settled,
+            nodes[t, depth], rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed, begins,
+            opened, alone, at, active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
+            spare, faint,
         )  # fmt: skip
         depth = push(nodes[t], levels[t], depth, first_block + b)
     depths[t] = depth

@@ -82,13 +82,15 @@ def evaluate_homes(
 
 @part
 def list_strip(
-    start, stride, bounds, factors, offsets, log_constants, reach, renew, ends, homed, fresh, listed, begins
-):
+    start, stride, bounds, factors, offsets, log_constants, log_skip, allowance, reach, spare, renew, ends, homed,
+    fresh, listed, begins,
+):  # fmt: skip
     """List each component's rows, those at home there and those that its bounds do not rule out; return their number.
 
     One list lies behind the other. Bounds of rows at home are renewed.
     """
     n_components, end = log_constants.shape[0], 0
+    gain = np.float32(2.0 * (np.log(0.5 * allowance) + log_skip) if allowance > 0.0 else 0.0)
     for k in range(n_components):
         place = start * n_components + k * stride
         begins[k] = end
@@ -98,7 +100,7 @@ def list_strip(
             end += 1
         end += list_survivors(
             bounds, place, stride, np.float32(factors[k]), np.float32(offsets[k]),
-            np.float32(-2.0 * log_constants[k]), reach, renew, listed, end,
+            np.float32(-2.0 * log_constants[k]), reach, gain, spare, renew, listed, end,
         )  # fmt: skip
         for j in range(ends[k], ends[k + 1]):
             bounds[place + homed[j]] = fresh[homed[j]]

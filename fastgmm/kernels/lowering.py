@@ -166,6 +166,15 @@ def kept(builder: Any, value: Any, floor: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", value, floor), value, constant(value.type, 0.0))
 
 
+def exp2_above(builder: Any, x: Any) -> Any:
+    """Take 2ˣ of float32 lanes, or up to 1.062 times that: between powers of two a line. x is cut to −126 … 127."""
+    x = smaller(builder, larger(builder, x, constant(x.type, -126.0)), constant(x.type, 127.0))
+    unit = 2.0**23
+    number = fma(builder, x, constant(x.type, unit), constant(x.type, 127 * unit))
+    whole = builder.fptosi(number, ir.VectorType(INT32, x.type.count))
+    return builder.bitcast(whole, x.type)
+
+
 def horner(builder: Any, x: Any, coefficients: tuple[float, ...]) -> Any:
     """Evaluate a polynomial, from the coefficient of the highest power."""
     value = constant(x.type, coefficients[0])

@@ -12,6 +12,8 @@ from fastgmm.kernels.rowwise import centre_rows, rows_distance
 from fastgmm.kernels.target import LANES, PANEL
 from fastgmm.kernels.vector import (
     exp,
+    exp2_above,
+    kept,
     larger,
     load,
     multiply,
@@ -35,6 +37,15 @@ SLACK = 2.0**-20
 
 BOUND_LANES = 2 * LANES
 """Bounds are float32, also where rows are float64."""
+
+HALF_LOG2_E = 0.7213475204444817
+"""From squared distances to powers of 2."""
+
+ENOUGH = np.float32(1.0 - 2.0**-10)
+"""What a row has to spare for pairs that bounds rule out: half of its allowance, less what float32 rounds."""
+
+FAINT = 0.25
+"""Part of a row's allowance below which its densities, beside the largest, are dropped if all of them can be."""
 
 EARLY = 1024
 """Bounds by which memory is asked for before they are read: those of all components lie behind each other."""
@@ -71,11 +82,12 @@ def reach_rows(start, n, stride, homes, distances, grow, shift, log_constants, l
 
 
 @part
-def list_survivors(bounds, place, stride, factor, offset, level, reach, renew, listed, begin):
+def list_survivors(bounds, place, stride, factor, offset, level, reach, gain, spare, renew, listed, begin):
     """List the rows that component k's bounds do not rule out, from `begin` on; return how many.
 
-    bound = max(factor · stored − offset, 0); ruled out if bound² + level ≥ reach. Half a cycle a pair. With `renew` the
-    bounds are stored as they are now.
+    bound = max(factor · stored − offset, 0); ruled out if bound² + level ≥ reach. Half a cycle a pair. With a `gain` a
+    pair is ruled out if its share, at most exp((reach − gain − bound² − level) / 2), can be taken off what its row has
+    to `spare`. With `renew` the bounds are stored as they are now.
     """
     count, p = begin, 0
     while p < stride:
@@ -86,7 +98,15 @@ def list_survivors(bounds, place, stride, factor, offset, level, reach, renew, l
         if renew:
             store(bound, bounds, place + p, 0)
         height = multiply_add(bound, bound, spread(level, SINGLE))
-        mask = above(subtract(load(reach, p, 0, 1, SINGLE), height), np.float32(0.0))
+        near = subtract(load(reach, p, 0, 1, SINGLE), height)
+        if gain > np.float32(0.0):  # 0.95 of the time of a share for each pair: `bounded_task.call`
+            left = load(spare, p, 0, 1, SINGLE)
+            near = multiply(subtract(near, spread(gain, SINGLE)), spread(np.float32(HALF_LOG2_E), SINGLE))
+            cost = exp2_above(near)
+            taken = subtract(cost, kept(cost, left))
+            store(subtract(left, taken), spare, p, 0)
+            near = subtract(cost, left)
+        mask = above(near, np.float32(0.0))
         list_lanes(np.float32, p, mask, listed, count)
         count += chosen(mask)
         p += BOUND_LANES
@@ -145,7 +165,27 @@ def exponentials_listed(end, listed, values, top):
 
 
 @part
-def sum_listed(end, listed, values, sums):
-    """Add the densities of all lists up by rows, in float64: a share of 2⁻⁵³ beside 1 is to be told from none."""
+def sum_listed(end, listed, values, sums, allowance, faint):
+    """Add the densities of all lists up by rows, in float64: a share of 2⁻⁵³ beside 1 is to be told from none.
+
+    With an `allowance` those that are FAINT beside it are also added up alone.
+    """
+    if allowance == 0.0:
+        for j in range(end):
+            sums[listed[j]] += values[j]
+        return
     for j in range(end):
-        sums[listed[j]] += values[j]
+        p, value = listed[j], values[j]
+        sums[p] += value
+        faint[p] += value if value <= FAINT * allowance else REAL(0.0)
+
+
+@part
+def lower_floors(n, allowance, skip_below, sums, faint, spare, floor):
+    """Write the densities below which rows' pairs are dropped: what is faint, if all of it can be spared.
+
+    What bounds ruled out is counted: rows had ENOUGH to spare, in halves of the allowance.
+    """
+    for p in range(n):
+        left = (0.4375 + 0.5 * np.float64(spare[p])) * allowance * sums[p]
+        floor[p] = FAINT * allowance if faint[p] <= left else 0.875 * skip_below * sums[p]

@@ -109,6 +109,11 @@ def exp(a: Array) -> Array:
     return np.where(a >= smallest, np.exp(np.maximum(a, a.dtype.type(smallest))), a.dtype.type(0.0))
 
 
+def exp2_above(a: Array) -> Array:
+    number = np.clip(a, np.float32(-126.0), np.float32(127.0)) * np.float32(2.0**23) + np.float32(127 * 2.0**23)
+    return number.astype(np.int32).view(np.float32)
+
+
 def log(a: Array) -> Array:
     return np.log(a)
 

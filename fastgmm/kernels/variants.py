@@ -97,7 +97,7 @@ def bounded_kernel(n_features: int, dtype: np.dtype[Any], real: Any, mode: Mode)
 def _bounded(head: int, dtype: np.dtype[Any], real: Any, mode: Mode) -> Kernel:
     whole = _out(types.int32, 1)
     state = (_out(types.float32, 1), whole, _out(types.float32, 1), whole, _out(WHOLE, 1))
-    moves = [FLAT] * 6 + [REAL, REAL, WHOLE, WHOLE, WHOLE]
+    moves = [FLAT] * 6 + [REAL, REAL, REAL, WHOLE, WHOLE, WHOLE]
     signature = (
         _rows(dtype),
         *[FLAT] * 3,

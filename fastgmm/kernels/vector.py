@@ -57,6 +57,7 @@ multiply_add = _ternary(lowering.fma)
 exp = _unary(lowering.exp)
 log = _unary(lowering.log)
 sqrt = _unary(lowering.sqrt)
+exp2_above = _unary(lowering.exp2_above)
 
 
 @intrinsic(prefer_literal=True)

@@ -164,6 +164,24 @@ def test_no_row_loses_more_than_is_allowed(skip_below: float) -> None:
         assert abs(found.log_likelihood - exact.log_likelihood) <= 2 * len(X) * skip_below + 1e-9
 
 
+def test_rows_share_their_allowance_among_their_pairs() -> None:
+    m, allowance = separated(24, 12, 0.25), 1e-2
+    X, lost = problems.drawn(m, 240), []
+    for i in range(0, 240, 8):
+        rows = ArrayRows(X, np.where(np.arange(240) == i, 1.0, 0.0))  # only one counts
+        start = rows.frame.enter(problems.parameters(m))
+        bounded = BoundedPasses(rows, 24, SERIAL, allowance)
+        for step in range(3):
+            p = replace(start, means=start.means * (1 + 1e-3 * step))
+            found = bounded.expectation(p)
+        exact = rows.expectation(p, SERIAL, skip_below=0.0)
+        by_bounds = -np.expm1(found.log_likelihood - exact.log_likelihood)
+        lost.append(by_bounds + 1 - found.sum_w.sum())
+    assert min(lost) >= -1e-12
+    assert allowance / 2 < max(lost) <= allowance
+    assert np.mean(lost) > 2 * allowance / 24
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-8, 1e-3, 0.3, 1.0]))
 def test_transport_keeps_bounds(seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)

@@ -140,6 +140,17 @@ def test_exp_keeps_order(exp: Exp) -> None:
     assert (np.diff(call(x[:100_000])) >= -np.spacing(real(1.0))).all()
 
 
+def test_exp2_above_is_above_and_near() -> None:
+    x = padded(np.linspace(-150.0, 140.0, 4001), np.float32)
+    found, exact = unary("exp2_above", np.float32)(x), np.exp2(np.clip(x, -126.0, 127.0).astype(np.float64))
+    np.testing.assert_array_equal(found, twins.exp2_above(x))
+    assert (found >= exact * (1 - 2.0**-16)).all()
+    assert (found <= exact * 1.0625).all()
+    np.testing.assert_array_equal(
+        unary("exp2_above", np.float32)(padded([-np.inf, 0.0, 3.0, np.inf], np.float32))[1:3], [1.0, 8.0]
+    )
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 6), (-300, 0), (-1e-3, 1e-3), (-12, 0)])
 def test_log_is_right_to_two_ulps(log: Callable[[Array], Array], low: float, high: float) -> None:
     x = padded(10.0 ** np.linspace(low, high, 200_000))
