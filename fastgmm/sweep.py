@@ -88,6 +88,10 @@ class AbstractTask(ABC):
         """Return where to cut a run of blocks into so many parts, each about as much work."""
         return [blocks * t // parts for t in range(parts + 1)]
 
+    def runs(self, parts: int) -> int:
+        """Return in how many runs of blocks a kernel does its parts' work: each leaves a stack of nodes."""
+        return parts
+
     @abstractmethod
     def call(
         self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays
@@ -100,7 +104,7 @@ class AbstractTask(ABC):
 
 
 NodeArrays = tuple[int, Floats, NDArray[np.int64], NDArray[np.int64]]
-"""First block, nodes (parts, depth, length), levels (parts, depth), depths (parts,)."""
+"""First block, nodes (runs, depth, length), levels (runs, depth), depths (runs,)."""
 
 
 def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team) -> Floats:
@@ -135,10 +139,10 @@ def added(
     return total
 
 
-def stacks(blocks: int, parts: int, length: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Return room for the nodes that a kernel leaves of so many blocks: nodes, levels and depths of each part."""
-    depth = 2 * blocks.bit_length() + 2  # a part may be most of them
-    return np.empty((parts, depth, length)), np.empty((parts, depth), np.int64), np.empty(parts, np.int64)
+def stacks(blocks: int, runs: int, length: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Return room for the nodes that a kernel leaves of so many blocks: nodes, levels and depths of each run."""
+    depth = 2 * blocks.bit_length() + 2  # a run may be most of them
+    return np.empty((runs, depth, length)), np.empty((runs, depth), np.int64), np.empty(runs, np.int64)
 
 
 def nodes_of(
@@ -149,11 +153,11 @@ def nodes_of(
     Those that are to last are taken out of the stack, most of which is room.
     """
     blocks = -(-len(X) // task.block)
-    parts = min(parts, blocks)
-    nodes, levels, depths = stacks(blocks, parts, task.node_length)
+    runs = task.runs(min(parts, blocks))
+    nodes, levels, depths = stacks(blocks, runs, task.node_length)
     kernel = task.kernel(X.dtype, mode)
     task.call(kernel, start, X, weights, (start // task.block, nodes, levels, depths))
-    found = [(int(levels[t, i]), nodes[t, i]) for t in range(parts) for i in range(depths[t])]
+    found = [(int(levels[t, i]), nodes[t, i]) for t in range(runs) for i in range(depths[t])]
     return [(level, sums.copy()) for level, sums in found] if lasting else found
 
 

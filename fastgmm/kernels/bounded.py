@@ -252,7 +252,8 @@ def bounded(
     skip_below. With `homes_first` rows' homes are evaluated before bounds are compared.
     With `settle` rows that are alone are settled: `settled` (n,) takes their homes, else −1, and records of their sums
     follow on the others. Without, rows that are settled already are left out, but for what changed (`kernels.settled`).
-    Part t takes the blocks cuts[t] … cuts[t + 1] − 1; `work` (blocks,) tells what each of them was.
+    Part t takes the blocks cuts[t] … cuts[t + 1] − 1, and part 0 those from cuts[parts] on, too: a stack of nodes for
+    each run. `work` (blocks,) tells what each block was.
     """
     n_rows, n_components = X.shape[0], log_constants.shape[0]
     rows = scratch(row_length * strip, REAL)
@@ -284,15 +285,16 @@ def bounded(
     fresh = scratch(strip, np.float32)
     spare = scratch(strip, np.float32)
     faint = scratch(strip, REAL)
-    depth = 0
-    for b in range(cuts[t], cuts[t + 1]):
-        work[b] = bounded_block(
-            X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
-            log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
-            allowance, homes_first, renew, settle, record, row_length, strip, bounds, homes, distances, settled,
-            nodes[t, depth], rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed, begins,
-            opened, alone, at, active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
-            spare, faint,
-        )  # fmt: skip
-        depth = push(nodes[t], levels[t], depth, first_block + b)
-    depths[t] = depth
+    for run in range(t, parts + 1, parts if t == 0 else parts + 1):
+        depth = 0
+        for b in range(cuts[run], cuts[run + 1]):
+            work[b] = bounded_block(
+                X, b * block, min((b + 1) * block, n_rows), sample_weight, centre, scale, padded_means,
+                log_constants, columns, factors, offsets, new_factors, new_offsets, grow, shift, log_skip, skip_below,
+                allowance, homes_first, renew, settle, record, row_length, strip, bounds, homes, distances, settled,
+                nodes[run, depth], rows, z, values, row_weights, reach, top, sums, mass, factor, owed, listed, begins,
+                opened, alone, at, active, shares, looked, owing, owes, entering, weights, ends, homed, near, fresh,
+                spare, faint,
+            )  # fmt: skip
+            depth = push(nodes[run], levels[run], depth, first_block + b)
+        depths[run] = depth

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import problems
@@ -15,6 +16,7 @@ from fastgmm.em import passes as module
 from fastgmm.em.passes import AutoPasses, BoundedPasses, DensePasses, passes
 from fastgmm.errors import DataError
 from fastgmm.expectation_task import PackedMixture
+from fastgmm.frame import Frame
 from fastgmm.kernels.layout import block_rows
 from fastgmm.models import maximise
 from fastgmm.parameters import Parameters
@@ -101,7 +103,7 @@ def test_without_jit() -> None:
 
     for _ in range(2):
         task = BoundedTask(PackedMixture(rows.frame, inside), state=state, motion=state.move(Step.none(3)))
-        stacks = np.empty((1, 4, task.node_length)), np.empty((1, 4), dtype=np.int64), np.empty(1, dtype=np.int64)
+        stacks = np.empty((2, 4, task.node_length)), np.empty((2, 4), dtype=np.int64), np.empty(2, dtype=np.int64)
         task.call(bounded_kernel(9, np.dtype(np.float64), np.float64, "python"), 0, X, np.empty(0), (0, *stacks))
         found = task.statistics(stacks[0][0, 0], rows.weight)
         expected = rows.expectation(inside, SERIAL)
@@ -205,6 +207,27 @@ def test_transport_keeps_bounds(seed: int, size: float) -> None:
     np.testing.assert_allclose(still.shrink, 1, rtol=1e-6)
     np.testing.assert_allclose(still.grow, 1, rtol=1e-6)
     assert not still.shift.any()
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=40), st.integers(1, 5), st.integers(0, 3))
+def test_blocks_are_dealt_out_whole_and_evenly(work: list[int], parts: int, first: int) -> None:
+    state = BoundedState(64 * 48 * (first + len(work)), 9, 2)
+    state.work[first:] = work
+    p = problems.parameters(problems.mixture(2, 9))
+    task = BoundedTask(PackedMixture(Frame.identity(9), p), state=state, motion=state.move(Step.none(2)))
+    blocks, parts = len(work), min(parts, len(work))
+    arcs, cuts = task.arcs(first, blocks, parts), task.cuts(first, blocks, parts)
+    assert len(arcs) == task.runs(parts) + 1
+    assert len(cuts) == parts + 1
+    for found in (arcs.tolist(), cuts):
+        assert found[0] == 0
+        assert found[-1] == blocks
+        assert sorted(found) == found
+    effort = np.array(work) + task.block
+    loads = [effort[low:high].sum() for low, high in pairwise(arcs)]
+    load = max([loads[0] + loads[-1], *loads[1:-1]])
+    assert load <= max(effort[low:high].sum() for low, high in pairwise(cuts))
+    assert load <= effort.sum() / parts + effort.max()
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
