@@ -11,8 +11,11 @@ once, and moved to the means of each pass.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -63,6 +66,9 @@ LOOSE = 1.5
 Photograph's patches with 1e-9, 4 to 16: 0.91 of the time, for 0.82 to 0.85 of the pairs. d64k32, d32k32, d16k128,
 0.02 to 1: no fewer pairs, and d32k32 1.03 of the time, for shorter lists.
 """
+
+EVEN = 1.02
+"""Work of the busiest thread, as a multiple of what each would have, that is good enough."""
 
 LONGER = 2
 """How many times as much work as in other passes a span is: 30–400 ms on two cores.
@@ -274,34 +280,39 @@ class BoundedTask(ExpectationTask):
         loose = (step.grow**2 - 1) * self.n_features + 2 * step.shift * math.sqrt(self.n_features)
         return float((weights * loose).sum()) > LOOSE
 
-    @property
+    @cached_property
     def blocks_per_span(self) -> int:
         """Few spans: blocks differ in work, and at the end of each span threads wait for the one with most."""
         return blocks_per_span(self.flop_per_row / LONGER, self.block)
 
     def cuts(self, first_block: int, blocks: int, parts: int) -> list[int]:
         """Return where to cut a run of blocks, by the work that each was in the pass before."""
-        return [*self.arcs(first_block, blocks, parts, 1)[:-2].tolist(), blocks]
+        return self.arcs(first_block, blocks, parts, 1)[:-1]
 
     def runs(self, parts: int) -> int:
         """Arcs of a circle of blocks, of which that of part 0 may begin before the end."""
         return parts + 1
 
-    def arcs(self, first_block: int, blocks: int, parts: int, ends: int | None = None) -> NDArray[np.int64]:
-        """Return cuts (parts + 2,) by which parts are as much work as can be, by that of each block in the pass before.
+    def arcs(self, first_block: int, blocks: int, parts: int, ends: int = 0) -> list[int]:
+        """Return cuts, parts + 2 of them, by which parts are about as much work, by that of blocks in the pass before.
 
-        Part 0 takes the first run and the last, which may be empty; the `ends` that it can begin at are tried.
+        Part 0 takes the first run and the last, which may be empty; it begins at one of so many `ends`.
         """
         # One run each: photograph's patches with 1e-9, 22 blocks, 0.47 and 0.53 of the work; 1.05 of the time.
-        before = np.concatenate([[0], np.cumsum(self.state.work[first_block : first_block + blocks] + self.block)])
-        middles, whole = (before[:-1] + before[1:]) / 2, before[-1]
-        last = blocks - np.arange(ends or (blocks // parts if parts > 1 else 1))
-        wanted = before[last] - whole * np.arange(parts - 1, 0, -1)[:, None] / parts
-        cuts = np.minimum(np.searchsorted(middles, wanted), last)
-        edges = np.vstack([np.zeros_like(last), cuts, last])
-        load = np.diff(before[edges], axis=0)
-        load[0] += whole - before[last]
-        return np.append(edges[:, np.argmin(load.max(axis=0))], blocks)
+        work = (self.state.work[first_block : first_block + blocks] + self.block).tolist()
+        before = list(accumulate(work, initial=0))
+        whole, half = before[-1], 0.5 * before[-1] / blocks
+        best, least = [0, blocks, blocks], math.inf
+        for last in range(blocks, blocks - (ends or max(blocks // parts, 1)), -1):
+            wanted = [before[last] - whole * t / parts - half for t in range(parts - 1, 0, -1)]
+            edges = [0, *(bisect_left(before, place, 0, last) for place in wanted), last]
+            loads = [before[high] - before[low] for low, high in pairwise(edges)]
+            loads[0] += whole - before[last]
+            if max(loads) < least:
+                best, least = [*edges, blocks], max(loads)
+            if least * parts <= EVEN * whole:
+                break
+        return best
 
     def kernel(self, dtype: np.dtype[Any], mode: str) -> Callable[..., None]:
         """Return `kernels.bounded`."""
@@ -334,7 +345,7 @@ class BoundedTask(ExpectationTask):
             self.mixture.log_constants, self.mixture.columns, motion.factor, motion.offset, motion.new_factor,
             motion.new_offset, motion.step.grow, motion.step.shift, log_skip, share, allowance,
             int(self.homes_first), int(motion.worn), int(self.settle), shape.record, shape.row_length, self.block,
-            strip, self.arcs(first_block, blocks, parts), bounds,
+            strip, np.array(self.arcs(first_block, blocks, parts)), bounds,
             self.state.homes[start:stop], self.state.distances[start:stop], self.state.settled[start:stop],
             self.state.work[first_block : first_block + blocks], first_block,
             *stacks,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class AbstractExpectation(AbstractTask):
         """D."""
         return self.mixture.parameters.n_features
 
-    @property
+    @cached_property
     def block(self) -> int:
         """Rows of a block."""
         from fastgmm.kernels.layout import block_rows

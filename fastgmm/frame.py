@@ -71,7 +71,7 @@ class Frame:
         behind = np.zeros(PADDING)
         return np.concatenate([self.centre, behind]), np.concatenate([self.scale, behind])
 
-    @property
+    @cached_property
     def log_volume(self) -> float:
         """Log |dx'/dx|: what log-densities lose on the way back to the user's units."""
         return float(np.log2(self.scale).sum()) * math.log(2.0)

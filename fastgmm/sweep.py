@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -33,11 +34,11 @@ def blocks_per_span(flop_per_row: float, block: int) -> int:
 
 
 class DyadicSum:
-    """Adds nodes that come in the order of their blocks, from `first_block` on."""
+    """Adds nodes that come in the order of their blocks, from `first_block` on; may write on those that are `spent`."""
 
-    def __init__(self, first_block: int = 0) -> None:
+    def __init__(self, first_block: int = 0, spent: bool = False) -> None:
         self._stack: list[Node] = []
-        self._blocks = first_block
+        self._blocks, self._spent = first_block, spent
 
     @property
     def nodes(self) -> list[Node]:
@@ -49,7 +50,7 @@ class DyadicSum:
         place = self._blocks >> level
         self._blocks += 1 << level
         while place & 1 and self._stack and self._stack[-1][0] == level:
-            sums = self._stack.pop()[1] + sums
+            sums = self._added(self._stack.pop()[1], sums)
             level, place = level + 1, place >> 1
         self._stack.append((level, sums))
 
@@ -57,8 +58,12 @@ class DyadicSum:
         """Return the sum: nodes without a partner are added from the last to the first."""
         result = self._stack[-1][1]
         for _, sums in reversed(self._stack[:-1]):
-            result = sums + result
+            result = self._added(sums, result)
         return result
+
+    def _added(self, left: Floats, right: Floats) -> Floats:
+        """Return a sum; where it may lie on a node it does: new memory has left the caches (K = 32, D = 64: 0.6 MB)."""
+        return np.add(left, right, out=left) if self._spent else left + right
 
 
 class AbstractTask(ABC):
@@ -79,7 +84,7 @@ class AbstractTask(ABC):
     def node_length(self) -> int:
         """Numbers that are summed."""
 
-    @property
+    @cached_property
     def blocks_per_span(self) -> int:
         """Blocks between two returns to Python."""
         return blocks_per_span(self.flop_per_row, self.block)
@@ -110,7 +115,7 @@ NodeArrays = tuple[int, Floats, NDArray[np.int64], NDArray[np.int64]]
 def sweep(spans: Iterable[tuple[int, NDArray[Any], Floats]], n_rows: int, task: AbstractTask, team: Team) -> Floats:
     """Sum `task` over spans of whole blocks that come in order."""
     lasting = n_rows > task.block * task.blocks_per_span
-    return added(DyadicSum(), spans, n_rows, task, team, lasting).total()
+    return added(DyadicSum(spent=True), spans, n_rows, task, team, lasting).total()
 
 
 def added(

@@ -31,6 +31,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+NO_LIMIT = nullcontext()
+
+
 @dataclass(frozen=True)
 class Team:
     """`size` threads, of Numba's (`parallel`) or of Python's (`serial` kernels)."""
@@ -54,16 +57,17 @@ class Team:
 
     def limit(self) -> AbstractContextManager[None]:
         """Let Numba use `size` threads, and restore what was set before."""
-        return nullcontext() if self.mode == "serial" else self._limited()
+        if self.mode == "serial":
+            return NO_LIMIT
+        import numba
+
+        return NO_LIMIT if numba.get_num_threads() == self.size else self._limited()
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
         import numba
 
         before = numba.get_num_threads()
-        if before == self.size:
-            yield
-            return
         numba.set_num_threads(self.size)
         try:
             yield

@@ -82,7 +82,7 @@ def maximise(
     array([[  1.3 , 184.14]])
     """
     chosen = find_model(model, statistics.n_features)
-    ridge = np.broadcast_to(np.asarray(reg_covar, dtype=np.float64), (statistics.n_features,))
+    ridge = np.full(statistics.n_features, reg_covar, dtype=np.float64)
     if not (np.isfinite(ridge).all() and (ridge >= 0).all()):
         raise ValueError(f"reg_covar must be finite and not negative, but is {reg_covar!r}.")
     if statistics.is_zero:

@@ -219,7 +219,7 @@ def test_blocks_are_dealt_out_whole_and_evenly(work: list[int], parts: int, firs
     arcs, cuts = task.arcs(first, blocks, parts), task.cuts(first, blocks, parts)
     assert len(arcs) == task.runs(parts) + 1
     assert len(cuts) == parts + 1
-    for found in (arcs.tolist(), cuts):
+    for found in (arcs, cuts):
         assert found[0] == 0
         assert found[-1] == blocks
         assert sorted(found) == found
