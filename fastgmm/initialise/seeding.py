@@ -16,6 +16,16 @@ SHARED = 1 << 18
 """Numbers in the rows from which a team measures distances, each of its threads from some of the candidates."""
 
 
+def candidates(n_centres: int) -> int:
+    """Return how many rows a round of k-means++ compares, after the first."""
+    return 2 + int(math.log(n_centres))
+
+
+def measured(n_centres: int) -> int:
+    """Return how many distances of each row k-means++ takes."""
+    return 1 + (n_centres - 1) * candidates(n_centres)
+
+
 def plus_plus(
     X: Floats, weights: Floats, n_centres: int, rng: np.random.RandomState, team: Team = ALONE
 ) -> NDArray[np.intp]:
@@ -32,7 +42,7 @@ def plus_plus(
     columns, padded = np.zeros((d, stride)), np.zeros(stride)
     columns[:, :n], padded[:n] = X.T, weights
     workers = team if X.size >= SHARED else ALONE
-    count = 2 + int(math.log(n_centres))
+    count = candidates(n_centres)
     found, inertias = np.empty((count, stride)), np.empty(count)
     nearest, inertia, chosen = np.full(stride, np.inf), np.inf, list[int]()
     while len(chosen) < n_centres and inertia > 0:

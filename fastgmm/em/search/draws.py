@@ -9,6 +9,7 @@ from fastgmm.em.search.board import Board
 from fastgmm.em.search.pieces import formed
 from fastgmm.initialise.distinct import distinct
 from fastgmm.initialise.lloyd import assigned, lloyd, seeds
+from fastgmm.initialise.seeding import measured
 from fastgmm.models import MODELS
 from fastgmm.parameters import Parameters
 from fastgmm.rows.memory import ArrayRows
@@ -43,7 +44,7 @@ class Draws:
         self._number += 1
         meter = problem.budget.meter
         metric = meter.counted(ArrayRows(np.ascontiguousarray(inside / scale), weights))
-        meter.count(n, n_components)  # what k-means++ measures
+        meter.count(n, measured(n_components))
         where, centres, _ = seeds(metric, n_components, problem.rng)
         centres = lloyd(metric, where, centres, problem.team, ITERATIONS)
         labels = assigned(metric, where, centres, problem.team)

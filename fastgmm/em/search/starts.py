@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastgmm.em.search.pieces import formed
 from fastgmm.em.search.problem import Problem
 from fastgmm.initialise.overall import overall
-from fastgmm.initialise.seeding import plus_plus
+from fastgmm.initialise.seeding import measured, plus_plus
 from fastgmm.models import MODELS
 from fastgmm.parameters import Parameters
 
@@ -52,7 +52,7 @@ class Starts:
             chances = self._weights / self._weights.sum()
             chosen = self._problem.rng.choice(len(self._rows), k, replace=(chances > 0).sum() < k, p=chances)
         else:
-            self._problem.budget.meter.count(len(self._rows), k)
+            self._problem.budget.meter.count(len(self._rows), measured(k))
             found = plus_plus(self._metric(kind), self._weights, k, self._problem.rng)
             chosen = np.resize(found, k)
         means = self._rows[chosen]
