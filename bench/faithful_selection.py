@@ -29,7 +29,7 @@ RESULTS, OPTIMA = FOLDER / "faithful-bic.json", FOLDER / "faithful-optima.json"
 NUMBERS = list(range(1, 10))
 LONG = Effort(
     seeds=24, kept=24, handed=8, split=16, renewed=150, spliced=75, patience=8, screen=(4, 3), survivors=10_000,
-    grown=10_000, exchanged=24, hurried=3, budget=6e11,
+    grown=10_000, exchanged=24, rich=1, shared=100, reduced=24, each=20, budget=6e11, refined=1.0,
 )  # fmt: skip
 LENIENT = (1.0, 0.5, 0.25)
 """Shares of the guard's bounds that runs must keep on their way, in turn."""

@@ -14,6 +14,7 @@ Deaven, D. M. and Ho, K. M. (1995). Molecular geometry optimization with a genet
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,34 +30,88 @@ LARGEST = 3
 
 
 def renewed(
-    data: Monomials, metrics: Floats, found: Moments, covariances: Floats, count: int, rng: np.random.RandomState
+    data: Monomials,
+    metrics: Floats,
+    found: Moments,
+    covariances: Floats,
+    origins: Origins,
+    rng: np.random.RandomState,
+    change: int = 0,
 ) -> Moments:
-    """Return mixtures, two or three of whose components are seeded afresh on the rows that were theirs.
+    """Return mixtures, some of whose components are seeded afresh on the rows that were theirs: `change` more of them.
 
-    They are those most probable at a row that is drawn, which is the first centre; k-means++ draws the others, in one
-    of the metrics (M, N, D). Parents are drawn from R mixtures with covariances (R, K, D, D).
+    They are those most probable at a row, which is the first centre; k-means++ draws the others, in one of the metrics
+    (M, N, D). Parents are of R mixtures with covariances (R, K, D, D).
     """
-    k, lines = found.shares.shape[1], np.arange(count)
-    joints = log_joints(data.rows, found, covariances)
-    parents = rng.randint(len(found), size=count)
-    first = rng.choice(len(data.rows), size=count, p=data.row_weights)
-    sizes = rng.randint(2, min(LARGEST, k) + 1, size=count)
-    chosen = np.argsort(-joints[parents, :, first], axis=1)[:, :LARGEST]
-    labels = joints.argmax(axis=1)[parents]
+    k, count, most = found.shares.shape[1], len(origins.parents), int(origins.sizes.max())
+    sizes = origins.sizes
+    used, parents = np.unique(origins.parents, return_inverse=True)
+    joints = log_joints(data.rows, found[used], covariances[used])
+    order = np.argsort(-joints[parents, :, origins.rows], axis=1)
     inside = np.zeros((count, k), dtype=np.bool_)
-    for place in range(min(LARGEST, k)):
-        inside[lines[place < sizes], chosen[place < sizes, place]] = True
+    np.put_along_axis(inside, order, np.arange(k) < sizes[:, None], axis=1)
+    labels = joints.argmax(axis=1)[parents]
     theirs = np.take_along_axis(inside, labels, axis=1)
-    rows = metrics[rng.randint(len(metrics), size=count)]
-    nearest = _squares(rows, first)
-    labels = np.where(theirs, chosen[:, :1], labels)
-    for place in range(1, min(LARGEST, k)):
-        centre = _drawn(np.where(theirs, nearest, 0.0) * data.row_weights, rng)
-        squares = _squares(rows, centre)
-        closer = theirs & (squares < nearest) & (place < sizes)[:, None]
-        labels = np.where(closer, chosen[:, place : place + 1], labels)
+    kept = np.cumsum(~inside, axis=1) - 1  # what stays comes first, what is new after it
+    labels = np.where(theirs, (k - sizes)[:, None], np.take_along_axis(kept, labels, axis=1))
+    features = metrics.swapaxes(1, 2)[rng.randint(len(metrics), size=count)]
+    nearest = np.where(theirs, _squares(features, origins.rows), 0.0)
+    for place in range(1, most + change):
+        centre = _drawn(nearest * data.row_weights, rng)
+        squares = _squares(features, centre)
+        closer = (squares < nearest) & (place < sizes + change)[:, None]
+        labels = np.where(closer, (k - sizes + place)[:, None], labels)
         nearest = np.where(closer, squares, nearest)
-    return data.labelled(labels, k)
+    return data.labelled(labels, k + change)
+
+
+@dataclass(frozen=True, eq=False)
+class Origins:
+    """Where to seed afresh: C mixtures, rows, and how many of the components that are most probable there."""
+
+    parents: Numbers
+    rows: Numbers
+    sizes: Numbers
+
+    def __len__(self) -> int:
+        return len(self.parents)
+
+    def __getitem__(self, chosen: Numbers) -> Origins:
+        return Origins(self.parents[chosen], self.rows[chosen], self.sizes[chosen])
+
+    @classmethod
+    def drawn(
+        cls, data: Monomials, n_mixtures: int, n_components: int, count: int, rng: np.random.RandomState
+    ) -> Origins:
+        """Draw mixtures of so many, rows by their weights, and two or three components."""
+        rows = rng.choice(len(data.rows), size=count, p=data.row_weights)
+        sizes = rng.randint(2, min(LARGEST, n_components) + 1, size=count)
+        return cls(rng.randint(n_mixtures, size=count), rows, sizes)
+
+    @classmethod
+    def every(cls, joints: Floats, size: int, each: int, rng: np.random.RandomState) -> Origins:
+        """Take every set of so many components that are the most probable at a row, with `each` of its rows.
+
+        They are few: 15 of a mixture of nine components in a plane. Rows drawn by their weights are those of the large
+        components over and over. Joints are log π_k N(x_n | μ_k, Σ_k), (R, K, N).
+        """
+        chosen = np.sort(np.argsort(-joints, axis=1)[:, :size], axis=1)
+        parents, rows = [], []
+        for r, sets in enumerate(chosen):
+            _, labels = np.unique(sets, axis=1, return_inverse=True)
+            order = np.argsort(labels.ravel(), kind="stable")
+            counts = np.bincount(labels.ravel())
+            places = np.repeat(np.cumsum(counts) - counts, each) + rng.randint(np.repeat(counts, each))
+            rows.append(order[places])
+            parents.append(np.full(len(places), r))
+        both = np.concatenate(parents), np.concatenate(rows)
+        return cls(*both, np.full(len(both[0]), size))
+
+
+def is_next(poorer: str, model: str) -> bool:
+    """Return whether a model is another with one letter less free: what is an optimum of it starts the other well."""
+    steps = ["IEV".index(b) - "IEV".index(a) for a, b in zip(poorer, model, strict=True) if a != b]
+    return len(steps) == 1 and steps[0] > 0
 
 
 def spliced(found: Moments, count: int, rng: np.random.RandomState) -> Moments:
@@ -93,9 +148,10 @@ def log_joints(rows: Floats, found: Moments, covariances: Floats) -> Floats:
     return joints
 
 
-def _squares(rows: Floats, centres: Numbers) -> Floats:
-    """Return squared distances of rows (C, N, D) from one of each C."""
-    return np.asarray(((rows - rows[np.arange(len(rows)), centres][:, None]) ** 2).sum(axis=2))
+def _squares(features: Floats, centres: Numbers) -> Floats:
+    """Return squared distances of rows, features first (C, D, N), from one of each C."""
+    away = features - features[np.arange(len(features)), :, centres][..., None]
+    return np.asarray(np.einsum("cdn,cdn->cn", away, away))
 
 
 def _drawn(weights: Floats, rng: np.random.RandomState) -> Numbers:

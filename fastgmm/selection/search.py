@@ -3,7 +3,8 @@
 Every (model, K) keeps its best few optima. A first round goes up, K = 1, 2, …, with seeds and splits of what K − 1
 found; others go down, with merges of K + 1, and up again with splits. At each K models start where the others
 ended. When neighbours have little left to hand on, cells raise children of their own optima: one generation, and more
-where that or a neighbour has brought something better than the first round did. No start is made twice of one optimum.
+where that or a neighbour has brought something better than the first round did. Then cells of many optima are refined
+by what their neighbours know, models and numbers. No start is made twice of one optimum.
 Runs are dropped early that lag behind, or head for an optimum that is known (`Archive`), and only those
 are kept that are no accidents of a few rows (`Guard`).
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastgmm.selection.archive import Archive, units
 from fastgmm.selection.batch import Batch, Limits, Moments, Monomials
-from fastgmm.selection.children import renewed, spliced
+from fastgmm.selection.children import LARGEST, Origins, is_next, log_joints, renewed, spliced
 from fastgmm.selection.crew import ALONE, Crew
 from fastgmm.selection.guard import Guard, whitener_of
 from fastgmm.selection.starts import exchanges, merges, metrics, seeded, splits
@@ -51,9 +52,16 @@ class Effort:
     spliced: int = 12
     """Children that are made of two."""
     exchanged: int = 5
-    """Optima of a cell that lose two components to one and split another, in all ways: one of them in a generation."""
-    hurried: int = 3
-    """How many of them in a generation, after a better optimum was found."""
+    """Optima of a cell that lose two components to one and split another, in all ways: one of them in a generation,
+    of cells that have lately become better."""
+    rich: int = 20
+    """Optima that a cell must know to be refined: where there are fewer, the best is among them."""
+    shared: int = 20
+    """Children of each cell, in a generation, that richer models are refined from, too."""
+    reduced: int = 3
+    """Optima of K + 1, of which three neighbours are made two, in all ways."""
+    each: int = 6
+    """How often: where it is the right three, every other start leads on, or one in four."""
     patience: int = 3
     """Generations in a row that leave the best as they were, after which a cell rests."""
     screen: tuple[int, int] = (2, 3)
@@ -70,6 +78,8 @@ class Effort:
     """Rounds of what is known of each cell, at the end, at most."""
     budget: float = 5.4e10
     """Operations, about, after which no children are raised, and what neighbours have is handed on a last time."""
+    refined: float = 0.42
+    """Operations beside these, as a share of what was spent of them, in which cells of many optima are refined."""
 
 
 @dataclass(eq=False)
@@ -84,7 +94,7 @@ class Found:
     """Whether starts were made of each, (R,), by what was made."""
 
     def __post_init__(self) -> None:
-        for move in ("share", "split", "merge", "exchange"):
+        for move in ("share", "split", "merge", "exchange", "reduce"):
             self.tried.setdefault(move, np.zeros(len(self.log_likelihoods), dtype=np.bool_))
 
     def untried(self, move: str, count: int, most: int | None = None) -> Moments:
@@ -124,7 +134,7 @@ class Search:
         whole = data.labelled(np.zeros((1, len(data.rows)), dtype=np.intp), 1)
         self._whitener = whitener_of(whole.covariances[0, 0])
         self._metrics, self._units = np.stack(metrics(data)), units(data)
-        self._spent = 0.0
+        self._spent = self._refined = 0.0
         self._vain: dict[Cell, int] = {}
         self._archives: dict[Cell, Archive] = {}
         self.found: dict[Cell, Found] = {}
@@ -141,17 +151,17 @@ class Search:
         for number in range(effort.rounds):
             if self._spent > effort.budget:
                 break
-            down = self._sweep(numbers[::-1], 1, number >= effort.calm)
-            up = self._sweep(numbers, -1, False)
+            down = self._sweep(numbers[::-1], 1, number - effort.calm + 1)
+            up = self._sweep(numbers, -1, 0)
             if not (down or up) and number >= effort.calm:
                 break
         for k in numbers:
             self._finish(k)
 
-    def _sweep(self, numbers: list[int], source: int, breed: bool) -> bool:
+    def _sweep(self, numbers: list[int], source: int, generation: int) -> bool:
         """Merge what K + 1 found, or split what K − 1 did, and raise a generation in all cells that do not rest.
 
-        Returns whether anything is new.
+        From the second generation on cells of many optima are refined. Returns whether anything is new.
         """
         new = False
         move, neighbours = ("merge", merges) if source > 0 else ("split", splits)
@@ -159,12 +169,14 @@ class Search:
             if k == 1:
                 continue
             starts = {model: self._from(model, k + source, move, neighbours) for model in self._models}
-            young = breed and self._spent <= self._effort.budget
+            young = generation > 0 and self._spent <= self._effort.budget
             live = [model for model in self._models if young and self._restless(model, k)]
             before = {model: self.found[model, k].log_likelihoods[:WATCHED] for model in live}
             for model in live:
                 starts[model] += self._children(model, k)
             new |= self._climb(k, starts, self._effort.grown if young else self._effort.survivors)
+            if young and generation > 1:
+                new |= self._refine(k)
             for model, values in before.items():
                 same = np.array_equal(values, self.found[model, k].log_likelihoods[:WATCHED])
                 self._vain[model, k] = self._idle(model, k) + 1 if same else 0
@@ -181,10 +193,60 @@ class Search:
     def _children(self, model: str, k: int) -> list[Moments]:
         """Return children of the best optima of a cell."""
         found, effort = self.found[model, k], self._effort
-        own = renewed(self._data, self._metrics, found.moments, found.covariances, effort.renewed, self._rng)
-        some = found.untried("exchange", effort.exchanged, 1 if self._idle(model, k) else effort.hurried)
+        own = self._renewed(found, effort.renewed)
+        better = self._idle(model, k) < effort.patience - 1
+        some = found.untried("exchange", effort.exchanged, 1 if better else 0)
         made = [own, exchanges(some, effort.neighbours, self._rng)] if len(some) else [own]
         return [*made, spliced(found.moments, effort.spliced, self._rng)] if len(found.moments) > 1 else made
+
+    def _refine(self, k: int) -> bool:
+        """Draw neighbouring components afresh in cells of many optima: their own, those of poorer models and of K + 1.
+
+        Nothing tells early which starts lead on: those that led to the best of VVI with nine components were anywhere
+        among 900 by their likelihoods after eleven iterations, and most of VVV's not even within the guard's bounds. So
+        all go on until they rest or are vain. Returns whether anything is new.
+        """
+        effort = self._effort
+        rich = [model for model in self._models if k > 2 and self._n_known(model, k) >= effort.rich]
+        if not rich:
+            return False
+        known = {model: self.found[model, k] for model in self._models if (model, k) in self.found}
+        drawn = {model: self._renewed(found, effort.shared) for model, found in known.items()}
+        starts = {}
+        for model in rich:
+            more = self.found.get((model, k + 1))
+            kin = [drawn[other] for other in drawn if other == model or is_next(other, model)]
+            starts[model] = Moments.joined([*kin, *([] if more is None else self._reduced(more))])
+        count = sum(len(some) for some in starts.values())
+        if self._refined + count * STEPS * self._price(k) > effort.refined * self._spent:
+            return False
+        batch, before = Batch.start(self._data, starts, self._crew), self._spent
+        self._take(batch, effort.screen[0], effort.rest, REST, self._limits(k, batch))
+        self._refined, self._spent = self._refined + self._spent - before, before
+        return self._keep(k, batch)
+
+    def _n_known(self, model: str, k: int) -> int:
+        """Return how many optima of a cell runs have ended in."""
+        archive = self._archives.get((model, k))
+        return 0 if archive is None or archive.rows is None or (model, k) not in self.found else len(archive.rows)
+
+    def _renewed(self, found: Found, count: int) -> Moments:
+        """Return children of which two or three components are seeded afresh."""
+        r, k = found.moments.shares.shape
+        origins = Origins.drawn(self._data, r, k, count, self._rng)
+        return renewed(self._data, self._metrics, found.moments, found.covariances, origins, self._rng)
+
+    def _reduced(self, found: Found) -> list[Moments]:
+        """Return those of the best few that were not tried with three neighbours made two, in all ways or in some."""
+        effort, rng = self._effort, self._rng
+        which = np.flatnonzero(~found.tried["reduce"][: effort.reduced])
+        if not len(which):
+            return []
+        moments, covariances = found.untried("reduce", effort.reduced), found.covariances[which]
+        origins = Origins.every(log_joints(self._data.rows, moments, covariances), LARGEST, effort.each, rng)
+        if len(origins) > effort.neighbours:
+            origins = origins[rng.choice(len(origins), effort.neighbours, replace=False)]
+        return [renewed(self._data, self._metrics, moments, covariances, origins, rng, -1)]
 
     def _finish(self, k: int) -> None:
         """Let the best runs come to rest."""
@@ -235,9 +297,13 @@ class Search:
             return False
         batch = batch.chosen(chosen)
         self._take(batch, 0, effort.rest, REST, limits[chosen])
+        return self._keep(k, batch)
+
+    def _keep(self, k: int, batch: Batch) -> bool:
+        """Remember where runs ended, and keep the best; return whether any is new."""
         for model, span in batch.spans():
             self._archives.setdefault((model, k), Archive()).add(batch.log_likelihoods[span], batch.moments[span])
-        return self._store(k, batch.chosen(self.best(batch, effort.kept)))
+        return self._store(k, batch.chosen(self.best(batch, self._effort.kept)))
 
     def _limits(self, k: int, batch: Batch) -> Limits:
         """Return what runs must pass, the worst that is kept if there are enough, and what they need not find again."""
@@ -255,10 +321,14 @@ class Search:
 
     def _take(self, batch: Batch, plain: int, rounds: int, tolerance: float, limits: Limits | None = None) -> None:
         """Go on with runs, and count what that costs."""
-        _, k, d = batch.moments.means.shape
         with np.errstate(all="ignore"):
             steps = batch.climb(plain, rounds, tolerance, limits)
-        self._spent += steps * k * len(self._data.weights) * (d * d + 3 * d + 20)
+        self._spent += steps * self._price(batch.moments.shares.shape[1])
+
+    def _price(self, k: int) -> float:
+        """Return how many operations an iteration takes, about."""
+        d = self._data.rows.shape[1]
+        return k * len(self._data.weights) * (d * d + 3 * d + 20)
 
     def best(self, batch: Batch, count: int, lenient: float = 1.0) -> NDArray[np.intp]:
         """Return the best runs of each model that count, or keep a share of the bounds, each optimum once."""
@@ -297,6 +367,9 @@ def _distinct(values: Floats) -> NDArray[np.intp]:
 
 SAME = 1e-5
 """Mean log-likelihoods that differ by less are taken for one optimum."""
+
+STEPS = 30
+"""Iterations of a run that is refined, about."""
 
 WATCHED = 3
 """Optima of a cell that a generation is to change, or it was vain."""
