@@ -218,6 +218,8 @@ class BoundedTask(ExpectationTask):
     """Whether settled sums are to be formed anew."""
     team: Team = ALONE
     """Who works on the components."""
+    even: bool = False
+    """Whether threads share the blocks by their number, not by their work."""
 
     @property
     def flop_per_row(self) -> float:
@@ -291,7 +293,11 @@ class BoundedTask(ExpectationTask):
 
     def runs(self, parts: int) -> int:
         """Arcs of a circle of blocks, of which that of part 0 may begin before the end."""
-        return parts + 1
+        return parts if self.even else parts + 1
+
+    def alike(self) -> BoundedTask:
+        """Return the task that shares blocks by their number."""
+        return replace(self, even=True)
 
     def arcs(self, first_block: int, blocks: int, parts: int, ends: int = 0) -> list[int]:
         """Return cuts, parts + 2 of them, by which parts are about as much work, by that of blocks in the pass before.
@@ -331,7 +337,9 @@ class BoundedTask(ExpectationTask):
         bounds = self.state.bounds[start * k : -(-stop // STEP) * STEP * k]
         first_block, *stacks = nodes
         blocks = -(-len(X) // self.block)
-        parts = len(stacks[0]) - 1
+        runs = len(stacks[0])
+        parts = runs if self.even else runs - 1
+        cuts = super().cuts(first_block, blocks, parts) if self.even else self.arcs(first_block, blocks, parts)
         share, allowance = self.shares
         log_skip = math.inf if share <= 0 else -math.log(share)
         # Longer strips than the dense pass takes: each one's sums are fetched and stored for every component. Times of
@@ -345,7 +353,7 @@ class BoundedTask(ExpectationTask):
             self.mixture.log_constants, self.mixture.columns, motion.factor, motion.offset, motion.new_factor,
             motion.new_offset, motion.step.grow, motion.step.shift, log_skip, share, allowance,
             int(self.homes_first), int(motion.worn), int(self.settle), shape.record, shape.row_length, self.block,
-            strip, np.array(self.arcs(first_block, blocks, parts)), bounds,
+            strip, np.array(cuts, dtype=np.int64), bounds,
             self.state.homes[start:stop], self.state.distances[start:stop], self.state.settled[start:stop],
             self.state.work[first_block : first_block + blocks], first_block,
             *stacks,

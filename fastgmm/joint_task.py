@@ -45,7 +45,7 @@ class JointTask(AbstractTask):
         at = 0
         for number, task in enumerate(self.tasks):
             own = np.empty((*sums.shape[:2], task.node_length))
-            task.call(kernel(number), start, X, weights, (first_block, own, levels, depths))
+            task.alike().call(kernel(number), start, X, weights, (first_block, own, levels, depths))
             for part, depth in enumerate(depths):
                 sums[part, :depth, at : at + task.node_length] = own[part, :depth]
             at += task.node_length

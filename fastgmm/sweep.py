@@ -97,6 +97,10 @@ class AbstractTask(ABC):
         """Return in how many runs of blocks a kernel does its parts' work: each leaves a stack of nodes."""
         return parts
 
+    def alike(self) -> AbstractTask:
+        """Return the task that leaves its nodes where all others of its block size do."""
+        return self
+
     @abstractmethod
     def call(
         self, kernel: Callable[..., None], start: int, X: NDArray[Any], weights: Floats, nodes: NodeArrays

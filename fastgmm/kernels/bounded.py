@@ -252,8 +252,8 @@ def bounded(
     skip_below. With `homes_first` rows' homes are evaluated before bounds are compared.
     With `settle` rows that are alone are settled: `settled` (n,) takes their homes, else −1, and records of their sums
     follow on the others. Without, rows that are settled already are left out, but for what changed (`kernels.settled`).
-    Part t takes the blocks cuts[t] … cuts[t + 1] − 1, and part 0 those from cuts[parts] on, too: a stack of nodes for
-    each run. `work` (blocks,) tells what each block was.
+    Part t takes the run of blocks cuts[t] … cuts[t + 1] − 1, part 0 also what is behind all parts', if there is one
+    more; each leaves a stack of nodes. `work` (blocks,) tells what each block was.
     """
     n_rows, n_components = X.shape[0], log_constants.shape[0]
     rows = scratch(row_length * strip, REAL)
@@ -285,7 +285,7 @@ def bounded(
     fresh = scratch(strip, np.float32)
     spare = scratch(strip, np.float32)
     faint = scratch(strip, REAL)
-    for run in range(t, parts + 1, parts if t == 0 else parts + 1):
+    for run in range(t, depths.shape[0], parts):
         depth = 0
         for b in range(cuts[run], cuts[run + 1]):
             work[b] = bounded_block(
