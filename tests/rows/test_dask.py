@@ -374,8 +374,10 @@ def test_a_cluster_that_is_lost_names_the_checkpoint_which_is_whole(reference, t
 def test_without_a_client_a_cluster_in_this_process_serves(reference):
     before = set(threading.enumerate())
     assert_same(model().fit(da.from_array(X, chunks=(7_777, 2))), reference)
-    left = {thread.name for thread in set(threading.enumerate()) - before if not thread.name.startswith("Dask-Offload")}
-    assert not left
+    started = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("Dask-Offload")]
+    for thread in started:
+        thread.join(10)  # a busy machine ends them late
+    assert not [thread.name for thread in started if thread.is_alive()]
     with pytest.raises(ValueError, match="No clients found"):
         distributed.default_client()
     assert fastgmm.threads.team().size == fastgmm.threads.available()
