@@ -22,7 +22,7 @@ CALL = ir.FunctionType(ir.VoidType(), [WHOLE] * 4)
 
 @intrinsic
 def call_part(typing: Any, address: Any, part: Any, parts: Any, arguments: Any) -> Any:
-    """Call compiled code at an address as ``kernel(part, parts, *arguments)``."""
+    """Call compiled code at an address as ``kernel(part, parts, *arguments)``; raise what it raises."""
     kinds = (types.int64, types.int64, *arguments.types)
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -30,7 +30,9 @@ def call_part(typing: Any, address: Any, part: Any, parts: Any, arguments: Any) 
         function = convention.get_function_type(types.void, kinds)
         pointer = builder.inttoptr(values[0], function.as_pointer())
         given = [builder.extract_value(values[3], n) for n in range(len(arguments.types))]
-        convention.call_function(builder, pointer, types.void, kinds, [values[1], values[2], *given])
+        status, _ = convention.call_function(builder, pointer, types.void, kinds, [values[1], values[2], *given])
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64, arguments), emit
@@ -38,17 +40,21 @@ def call_part(typing: Any, address: Any, part: Any, parts: Any, arguments: Any) 
 
 @intrinsic
 def spilled(typing: Any, arguments: Any) -> Any:
-    """Store arguments in the caller's frame; return where."""
+    """Store a mark, 0, and arguments in the caller's frame; return where."""
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.ptrtoint(cgutils.alloca_once_value(builder, values[0]), WHOLE)
+        frame = cgutils.pack_struct(builder, [WHOLE(0), values[0]])
+        return builder.ptrtoint(cgutils.alloca_once_value(builder, frame), WHOLE)
 
     return types.int64(arguments), emit
 
 
 @intrinsic
 def caller(typing: Any, arguments: Any) -> Any:
-    """Return the address of code that calls a kernel with `spilled` arguments of these types, as `call_with` has it."""
+    """Return the address of code that calls a kernel with `spilled` arguments of these types, as `call_with` has it.
+
+    What a part raises on a thread is lost, so the mark before the arguments says that one did.
+    """
     kinds = (types.int64, types.int64, *arguments.types)
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -58,9 +64,12 @@ def caller(typing: Any, arguments: Any) -> Any:
         inner = ir.IRBuilder(code.append_basic_block())
         address, part, parts, place = code.args
         pointer = inner.inttoptr(address, convention.get_function_type(types.void, kinds).as_pointer())
-        given = inner.load(inner.inttoptr(place, values[0].type.as_pointer()))
+        frame = inner.inttoptr(place, ir.LiteralStructType([WHOLE, values[0].type]).as_pointer())
+        given = inner.extract_value(inner.load(frame), 1)
         given = [inner.extract_value(given, n) for n in range(len(arguments.types))]
-        convention.call_function(inner, pointer, types.void, kinds, [part, parts, *given])
+        status, _ = convention.call_function(inner, pointer, types.void, kinds, [part, parts, *given])
+        with cgutils.if_unlikely(inner, status.is_error):
+            inner.store(WHOLE(1), inner.inttoptr(place, WHOLE.as_pointer()))
         inner.ret_void()
         return builder.ptrtoint(code, WHOLE)
 
@@ -78,6 +87,16 @@ def call_with(typing: Any, caller: Any, address: Any, part: Any, parts: Any, pla
     return types.void(*[types.int64] * 5), emit
 
 
+@intrinsic
+def marked(typing: Any, place: Any) -> Any:
+    """Return the mark of `spilled` arguments."""
+
+    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.load(builder.inttoptr(values[0], WHOLE.as_pointer()))
+
+    return types.int64(types.int64), emit
+
+
 def each(caller: int, address: int, parts: int, place: int) -> None:
     """Run all parts of a kernel's work, on as many threads as Numba is set to."""
     for part in prange(parts):
@@ -86,4 +105,7 @@ def each(caller: int, address: int, parts: int, place: int) -> None:
 
 def launch(address: int, parts: int, arguments: tuple[Any, ...]) -> None:
     """Run all parts of a kernel's work, on as many threads as Numba is set to."""
-    each(caller(arguments), address, parts, spilled(arguments))
+    place = spilled(arguments)
+    each(caller(arguments), address, parts, place)
+    if marked(place):
+        raise MemoryError("A thread could not allocate what a kernel works in.")  # kernels raise nothing else
