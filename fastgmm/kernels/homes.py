@@ -10,7 +10,7 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.strips import take_row
-from fastgmm.kernels.survivors import BEYOND, SLACK, evaluate_listed, list_survivors
+from fastgmm.kernels.survivors import BEYOND, SLACK, evaluate_listed, largest_constant, list_survivors
 from fastgmm.kernels.vector import prefetch
 
 SAFETY = 1.0 - 2.0**-20
@@ -65,14 +65,12 @@ def evaluate_homes(
     log_skip, top, reach,
 ):  # fmt: skip
     """Compute all rows' homes: log-densities by places, bounds by rows, and how far the rows reach."""
-    n_components, largest = log_constants.shape[0], 0.0
+    n_components, largest = log_constants.shape[0], largest_constant(log_constants)
     for k in range(n_components):
         evaluate_listed(
             k, ends[k], ends[k + 1] - ends[k], homed, rows, row_length, padded_means, log_constants, columns, z, near,
             fresh, 0, new_factors[k], new_offsets[k], top,
         )  # fmt: skip
-        if log_constants[k] > -np.inf:
-            largest = max(largest, np.abs(log_constants[k]))
     for j in range(ends[0], ends[n_components]):
         p = homed[j]
         floor = 2.0 * (log_skip - top[p])

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgmm.kernels.compile import part
 from fastgmm.kernels.moments import SINGLE, add_listed
-from fastgmm.kernels.survivors import BEYOND, evaluate_listed
+from fastgmm.kernels.survivors import BEYOND, evaluate_listed, largest_constant
 from fastgmm.kernels.vector import store, zeros
 
 REAL = np.float64
@@ -78,10 +78,7 @@ def look_at(n_looked, log_constants, reach, opened, top, sums, looked, owing):
     The others are beyond reach: the nearest density, 2 top, is below −reach. What was computed of them is made 0 by a
     top above all.
     """
-    count, largest = 0, 0.0
-    for k in range(log_constants.shape[0]):
-        if log_constants[k] > -np.inf:
-            largest = max(largest, np.abs(log_constants[k]))
+    count, largest = 0, largest_constant(log_constants)
     for j in range(n_looked):
         p = looked[j]
         if -2.0 * top[p] - 2.0 * (1.0 - SAFETY) * (np.abs(top[p]) + largest) >= reach[p]:

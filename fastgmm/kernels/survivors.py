@@ -58,16 +58,23 @@ BEYOND = np.float32(FARTHEST_BOUND)
 
 
 @part
+def largest_constant(log_constants):
+    """Return the largest |log_constants[k]| that is finite: rounding of differences from it is a share of it."""
+    largest = 0.0
+    for k in range(log_constants.shape[0]):
+        if log_constants[k] > -np.inf:
+            largest = max(largest, np.abs(log_constants[k]))
+    return largest
+
+
+@part
 def reach_rows(start, n, stride, homes, distances, grow, shift, log_constants, log_skip, reach):
     """Write how far each row reaches: component k matters only if its distance² − 2 log_constants[k] is less.
 
     At home the distance is at most grow ‖y‖ + shift, which gives the row a density that others are measured by, and
     is kept for rows that are not evaluated. Without a home everything matters. O(n).
     """
-    largest = 0.0
-    for k in range(log_constants.shape[0]):
-        if log_constants[k] > -np.inf:
-            largest = max(largest, 2.0 * np.abs(log_constants[k]))
+    largest = 2.0 * largest_constant(log_constants)
     for p in range(n):
         k = homes[start + p]
         if k >= 0:
@@ -99,7 +106,7 @@ def list_survivors(bounds, place, stride, factor, offset, level, reach, gain, sp
             store(bound, bounds, place + p, 0)
         height = multiply_add(bound, bound, spread(level, SINGLE))
         near = subtract(load(reach, p, 0, 1, SINGLE), height)
-        if gain > np.float32(0.0):  # 0.95 of the time of a share for each pair: `bounded_task.call`
+        if gain > np.float32(0.0):  # 0.95 of the time of a share for each pair: `bounded_task.SPENDS`
             left = load(spare, p, 0, 1, SINGLE)
             near = multiply(subtract(near, spread(gain, SINGLE)), spread(np.float32(HALF_LOG2_E), SINGLE))
             cost = exp2_above(near)
