@@ -92,26 +92,13 @@ class Step:
 
 
 def transport(before: Parameters, after: Parameters, team: Team = ALONE) -> Step:
-    """Bound how far distances can change from one set of parameters to the next.
-
-    ‖y‖² / ‖y'‖² lies between the least and the largest eigenvalue of GᵀG, where G = A⁻¹ = W L'. 3.5 K D³ flop.
-    """
-    (least, largest), shifts = _changes(before, after, team)
-    slack = ROUNDING * (1 + np.abs(least) + np.abs(largest))
-    with np.errstate(divide="ignore"):
-        grow = 1 / np.sqrt(np.maximum(1 + least - slack, 0))
-    shrink = 1 / np.sqrt(1 + largest + slack)
-    return Step(shrink, grow, shifts * (1 + ROUNDING))
-
-
-def _changes(before: Parameters, after: Parameters, team: Team) -> tuple[Floats, Floats]:
-    """Return bounds (2, K) of the eigenvalues of GᵀG − I, G = W L', and ‖W' (μ − μ')‖ (K,)."""
+    """Bound how far distances can change from one set of parameters to the next. 3.5 K D³ flop."""
     from fastgmm.kernels.variants import growth_kernel
 
-    extremes, shifts = np.empty((before.n_components, 2)), np.empty(before.n_components)
-    triangles = [np.ascontiguousarray(some) for some in (before.whiteners, after.choleskys, after.whiteners)]
-    team.run(growth_kernel, *triangles, before.means - after.means, extremes, shifts)
-    return np.where(np.isfinite(extremes).all(axis=1, keepdims=True), extremes, [-1.0, np.inf]).T, shifts
+    found = np.empty((3, len(before.means)))
+    triangles = map(np.ascontiguousarray, (before.whiteners, after.choleskys, after.whiteners))
+    team.run(growth_kernel, *triangles, before.means, after.means, ROUNDING, *found)
+    return Step(*found)
 
 
 class BoundedState:
@@ -269,6 +256,11 @@ class BoundedTask(ExpectationTask):
         cut = super().node_length
         return super().statistics(np.concatenate([np.zeros(HEADER), sums[cut:]]), 0.0)
 
+    @cached_property
+    def columns(self) -> NDArray[Any]:
+        """Whiteners as the kernel reads them."""
+        return self.mixture.columns(self.team)
+
     @property
     def shares(self) -> tuple[float, float]:
         """The share that a pair may have to be left out, and what a row may lose in all where that is not enough."""
@@ -302,8 +294,11 @@ class BoundedTask(ExpectationTask):
     def arcs(self, first_block: int, blocks: int, parts: int, ends: int = 0) -> list[int]:
         """Return cuts, parts + 2 of them, by which parts are about as much work, by that of blocks in the pass before.
 
+        Where all is `even` cuts are parts + 1.
         Part 0 takes the first run and the last, which may be empty; it begins at one of so many `ends`.
         """
+        if self.even:
+            return super().cuts(first_block, blocks, parts)
         # One run each: photograph's patches with 1e-9, 22 blocks, 0.47 and 0.53 of the work; 1.05 of the time.
         work = (self.state.work[first_block : first_block + blocks] + self.block).tolist()
         before = list(accumulate(work, initial=0))
@@ -337,9 +332,8 @@ class BoundedTask(ExpectationTask):
         bounds = self.state.bounds[start * k : -(-stop // STEP) * STEP * k]
         first_block, *stacks = nodes
         blocks = -(-len(X) // self.block)
-        runs = len(stacks[0])
-        parts = runs if self.even else runs - 1
-        cuts = super().cuts(first_block, blocks, parts) if self.even else self.arcs(first_block, blocks, parts)
+        parts = len(stacks[0]) - (not self.even)
+        cuts = self.arcs(first_block, blocks, parts)
         share, allowance = self.shares
         log_skip = math.inf if share <= 0 else -math.log(share)
         # Longer strips than the dense pass takes: each one's sums are fetched and stored for every component. Times of
@@ -350,7 +344,7 @@ class BoundedTask(ExpectationTask):
         strip = min(self.block, 4 * strip_rows(self.n_features, k))
         kernel(
             parts, X, weights, *self.mixture.frame.padded, self.mixture.padded_means,
-            self.mixture.log_constants, self.mixture.columns, motion.factor, motion.offset, motion.new_factor,
+            self.mixture.log_constants, self.columns, motion.factor, motion.offset, motion.new_factor,
             motion.new_offset, motion.step.grow, motion.step.shift, log_skip, share, allowance,
             int(self.homes_first), int(motion.worn), int(self.settle), shape.record, shape.row_length, self.block,
             strip, np.array(cuts, dtype=np.int64), bounds,

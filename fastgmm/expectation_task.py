@@ -45,12 +45,12 @@ class AbstractExpectation(AbstractTask):
     @property
     def n_components(self) -> int:
         """K."""
-        return self.mixture.parameters.n_components
+        return self.mixture.parameters.means.shape[0]
 
     @property
     def n_features(self) -> int:
         """D."""
-        return self.mixture.parameters.n_features
+        return self.mixture.parameters.means.shape[1]
 
     @cached_property
     def block(self) -> int:

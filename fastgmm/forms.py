@@ -42,7 +42,7 @@ class AbstractForm(ABC):
         Raises
         ------
         LinAlgError
-            If a covariance is not positive definite.
+            If a covariance is not positive definite, or one of the results is not finite.
         """
 
     @abstractmethod
@@ -113,8 +113,8 @@ class Diag(AbstractForm):
         return stored * scale * scale
 
     def factored(self, stored: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
-        if not (stored > 0).all():
-            raise np.linalg.LinAlgError("a variance is not positive")
+        if not ((stored > 0) & (stored < np.inf)).all():
+            raise np.linalg.LinAlgError("a variance is not positive and finite")
         deviations = np.sqrt(stored)
         return deviations, 1 / deviations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastgmm.frame import PADDING, Frame
 from fastgmm.parameters import Parameters
+from fastgmm.threads import ALONE, Team
 from fastgmm.turned import Turned
 
 if TYPE_CHECKING:
@@ -44,12 +45,18 @@ class AbstractPacked(ABC):
     @cached_property
     def log_constants(self) -> NDArray[Any]:
         """Logarithms of the weighted densities at the means, less what `offset` adds, (K,)."""
+        if self.real is np.float64:
+            return self.parameters.log_constants
         return (self.parameters.log_constants - self._base).astype(self.real)
 
     @cached_property
     def origins(self) -> Floats:
         """Means (K, D) as the kernels have them, about which they sum."""
-        return self.parameters.means.astype(self.real).astype(np.float64)
+        return self._rounded(self.parameters.means)
+
+    def _rounded(self, values: Floats) -> Floats:
+        """Return what the kernels' numbers make of float64."""
+        return values if self.real is np.float64 else values.astype(self.real).astype(np.float64)
 
     @property
     @abstractmethod
@@ -72,7 +79,7 @@ class PackedMixture(AbstractPacked):
     @cached_property
     def origins(self) -> Floats:
         """Means (K, D) as the kernels have them, about which they sum, in their coordinates."""
-        return self.inside.means.astype(self.real).astype(np.float64)
+        return self._rounded(self.inside.means)
 
     @cached_property
     def shape(self) -> Layout:
@@ -110,28 +117,22 @@ class PackedMixture(AbstractPacked):
         rows[:, self.shape.places] = means
         return rows.ravel()
 
-    @cached_property
-    def columns(self) -> NDArray[Any]:
-        """Whiteners by columns, rows and columns laid out like the kernels' rows, zeros included."""
-        return self._columns(self.parameters.whiteners, self.real)
+    def columns(self, team: Team) -> NDArray[Any]:
+        """Lay whiteners out by columns, rows and columns like the kernels' rows, zeros included; on a team."""
+        return self._columns(self.parameters.whiteners, self.real, team)
 
     @cached_property
     def turning(self) -> Floats:
         """The triangle that rows are multiplied by, laid out alike; empty if they are not."""
-        return np.empty(0) if self.turned is None else self._columns(self.turned.inverse[None], np.float64)
+        return np.empty(0) if self.turned is None else self._columns(self.turned.inverse[None], np.float64, ALONE)
 
-    def _columns(self, triangles: Floats, real: Any) -> NDArray[Any]:
-        from fastgmm.kernels.target import PANEL
+    def _columns(self, triangles: Floats, real: Any, team: Team) -> NDArray[Any]:
+        from fastgmm.kernels.variants import columns_kernel
 
-        count, d = triangles.shape[:2]
-        head, length = self.shape.head, self.shape.row_length
-        columns = np.zeros((count, length, length), dtype=real)
-        turned = triangles.swapaxes(1, 2)
-        end = PANEL + d - head
-        columns[:, :head, :head] = turned[:, :head, :head]
-        columns[:, :head, PANEL:end] = turned[:, :head, head:]
-        columns[:, PANEL:end, PANEL:end] = turned[:, head:, head:]
-        return columns.ravel()
+        places, length = self.shape.places, self.shape.row_length
+        columns = np.empty(len(triangles) * length * length, dtype=real)
+        team.run(partial(columns_kernel, real), np.ascontiguousarray(triangles), places, length, columns)
+        return columns
 
     @property
     def score_arrays(self) -> tuple[NDArray[Any], ...]:

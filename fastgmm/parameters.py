@@ -100,15 +100,12 @@ class Parameters:
         """
         if "_factored" not in self.__dict__:
             self.__dict__["_factored"] = self._factors_by(team)
-        self.inverse_factors  # noqa: B018 - refused if they are not finite
 
     @cached_property
     def _factored(self) -> tuple[Floats, Floats]:
         return self._factors_by(ALONE)
 
     def _factors_by(self, team: Team) -> tuple[Floats, Floats]:
-        if not np.isfinite(self.covariances).all():
-            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
         try:
             return self._form.factored(self.covariances, team)
         except np.linalg.LinAlgError:
@@ -125,7 +122,7 @@ class Parameters:
         """
         return self._factored[0]
 
-    @cached_property
+    @property
     def inverse_factors(self) -> Floats:
         """Lower factors W = L⁻¹ in the covariances' form: W (x − μ) has unit covariance.
 
@@ -134,10 +131,7 @@ class Parameters:
         DegenerateComponentError
             If a covariance is not positive definite.
         """
-        found = self._factored[1]
-        if not np.isfinite(found).all():
-            raise DegenerateComponentError(f"{ILL_DEFINED_COVARIANCE} {self._degenerate()}")
-        return found
+        return self._factored[1]
 
     @cached_property
     def choleskys(self) -> Floats:

@@ -87,12 +87,12 @@ class SufficientStatistics:
     form: str = "full"
 
     def __post_init__(self) -> None:
-        k, d = np.shape(self.origins)
+        k, d = self.origins.shape
         if self.form not in SQUARES:
             raise StatisticsError(f"form must be one of {', '.join(SQUARES)}, but is {self.form!r}.")
         for name, shape in (("sum_w", (k,)), ("sum_x", (k, d)), ("sum_xx", FORMS[self.form].shape(k, d))):
-            if np.shape(getattr(self, name)) != shape:
-                raise StatisticsError(f"{name} must have shape {shape}, but got {np.shape(getattr(self, name))}.")
+            if getattr(self, name).shape != shape:
+                raise StatisticsError(f"{name} must have shape {shape}, but got {getattr(self, name).shape}.")
 
     @classmethod
     def zeros(cls, n_components: int, n_features: int) -> Self:

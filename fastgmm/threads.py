@@ -33,6 +33,9 @@ if hasattr(os, "register_at_fork"):
 
 NO_LIMIT = nullcontext()
 
+_limits = threading.local()
+"""`size`: how many threads this one has Numba use at the moment, if a team told it."""
+
 
 @dataclass(frozen=True)
 class Team:
@@ -56,22 +59,22 @@ class Team:
             chosen(parts, *arguments)
 
     def limit(self) -> AbstractContextManager[None]:
-        """Let Numba use `size` threads, and restore what was set before."""
-        if self.mode == "serial":
+        """Let Numba use `size` threads, and restore what was set before; nothing is to be done within such a limit."""
+        if self.mode == "serial" or getattr(_limits, "size", None) == self.size:
             return NO_LIMIT
-        import numba
-
-        return NO_LIMIT if numba.get_num_threads() == self.size else self._limited()
+        return self._limited()
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
         import numba
 
-        before = numba.get_num_threads()
+        before, outer = numba.get_num_threads(), getattr(_limits, "size", None)
         numba.set_num_threads(self.size)
+        _limits.size = self.size
         try:
             yield
         finally:
+            _limits.size = outer
             numba.set_num_threads(before)
 
     def map(self, function: Callable[[Any], Result], items: Iterable[Any]) -> list[Result]:

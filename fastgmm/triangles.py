@@ -34,11 +34,14 @@ def factored(matrices: Floats, team: Team = ALONE) -> tuple[Floats, Floats]:
     Raises
     ------
     LinAlgError
-        If one is not positive definite.
+        If one is not positive definite, or its W is not finite.
     """
     if matrices.shape[1] > KERNEL:
         lower = np.asarray(np.linalg.cholesky(matrices), dtype=np.float64)
-        return lower, inverses(lower)
+        inverse = inverses(lower)
+        if not (np.isfinite(lower).all() and np.isfinite(inverse).all()):
+            raise np.linalg.LinAlgError("a matrix is not finite, or singular to rounding")
+        return lower, inverse
     from fastgmm.kernels.variants import factors_kernel
 
     choleskys, whiteners = np.empty(matrices.shape), np.empty(matrices.shape)

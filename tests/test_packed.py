@@ -10,6 +10,7 @@ import reference
 from fastgmm import Mixture, Parameters
 from fastgmm.frame import Frame
 from fastgmm.packed import TURNED_RANGE, PackedDiagonal, PackedMixture, packed_for_scoring, turnable
+from fastgmm.threads import ALONE, Team
 
 
 def tied(correlation: float, mean: float = 1.0) -> Parameters:
@@ -40,3 +41,17 @@ def test_rows_are_turned_only_where_differences_keep_their_digits() -> None:
     for far in (tied(0.0, mean=2 * TURNED_RANGE), tied(1 - 1e-13)):
         assert not turnable(far)
         assert isinstance(packed_for_scoring(frame, far), PackedMixture)
+
+
+@pytest.mark.parametrize("real", [np.float64, np.float32])
+@pytest.mark.parametrize("n_features", [9, 16, 21])
+def test_whiteners_are_laid_out_by_columns(n_features: int, real: type) -> None:
+    p = problems.parameters(problems.mixture(3, n_features))
+    mixture = PackedMixture(Frame.identity(n_features), p, real)
+    places, length = mixture.shape.places, mixture.shape.row_length
+    expected = np.zeros((3, length, length), real)
+    expected[:, places[:, None], places] = p.whiteners.swapaxes(1, 2)
+    for team in (ALONE, Team(2, "parallel")):
+        found = mixture.columns(team)
+        assert found.dtype == real
+        np.testing.assert_array_equal(found, expected.ravel())

@@ -143,6 +143,19 @@ def test_numbas_setting_is_restored():
         numba.set_num_threads(before)
 
 
+def test_limits_lie_within_each_other():
+    before = numba.get_num_threads()
+    with Team(PARALLEL, "parallel").limit():
+        assert numba.get_num_threads() == PARALLEL
+        with Team(PARALLEL, "parallel").limit(), Team(1, "parallel").limit():
+            assert numba.get_num_threads() == 1
+            with Team(PARALLEL, "parallel").limit():
+                assert numba.get_num_threads() == PARALLEL
+            assert numba.get_num_threads() == 1
+        assert numba.get_num_threads() == PARALLEL
+    assert numba.get_num_threads() == before
+
+
 # --- the same bits ---
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastgmm.triangles import BATCH, BLOCK, ROWS, inverses
+from fastgmm.triangles import BATCH, BLOCK, KERNEL, ROWS, factored, inverses
 
 
 def lower(count: int, d: int, seed: int = 0) -> np.ndarray:
@@ -44,3 +44,22 @@ def test_a_zero_on_the_diagonal_is_not_finite() -> None:
     W = inverses(L)
     assert np.isfinite(W[0]).all()
     assert not np.isfinite(W[1]).all()
+
+
+@pytest.mark.parametrize("d", [1, 7, 33, KERNEL + 1])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1.0, 0.0])
+def test_what_is_not_positive_definite_is_refused(d: int, wrong: float) -> None:
+    A = np.stack([np.eye(d)] * 2)
+    A[1, -1, -1] = wrong
+    with pytest.raises(np.linalg.LinAlgError):
+        factored(A)
+
+
+@pytest.mark.parametrize("d", [40, KERNEL + 1])
+def test_an_inverse_that_is_not_finite_is_refused(d: int) -> None:
+    L = np.eye(d)
+    L[range(1, 40), range(1, 40)] = 1e-7
+    L[range(1, 40), range(39)] = 1.0
+    L[0, 0] = 1e-140
+    with pytest.raises(np.linalg.LinAlgError):
+        factored((L @ L.T)[None])

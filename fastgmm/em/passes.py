@@ -114,9 +114,8 @@ class BoundedPasses(AbstractPasses):
 
     def expectation(self, parameters: Parameters) -> SufficientStatistics:
         """Move the bounds along with the parameters, and compute what they leave."""
-        step = Step.none(parameters.n_components)
-        if self._before is not None:
-            step = transport(self._before, parameters, self._team)
+        before, k = self._before, parameters.n_components
+        step = Step.none(k) if before is None else transport(before, parameters, self._team)
         settle = self._state.settles(step, self._skip_below)
         while True:
             mixture = self._rows.packed(parameters, narrow=self._trust.narrow)
@@ -128,10 +127,10 @@ class BoundedPasses(AbstractPasses):
             statistics, sums = self._rows.summed(task, self._team)
             if not self._rows.distrusts(self._trust, task, statistics, sums, self._team):
                 break
-            step = Step.none(parameters.n_components)
+            step = Step.none(k)
         self._before = parameters
         self._state.learn(task, sums)
-        self.evaluated = float(sums[1]) / (self._rows.n_rows * parameters.n_components)
+        self.evaluated = float(sums[1]) / (self._rows.n_rows * k)
         return statistics
 
     def state(self) -> dict[str, NDArray[Any]]:

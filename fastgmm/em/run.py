@@ -189,25 +189,26 @@ def run(
         test.rests(bound, jumped)
     status = Status.DRAWN if chain else Status.MAX_ITER
     try:
-        for _ in range(settings.max_iter - len(history) - walk.refusals):
-            if not walk.step(len(history) + 1):
-                continue  # a proposal was refused: nothing but a pass is spent
-            bound, change = walk.bound, test.change(walk.bound)
-            degenerate += walk.degenerate
-            seconds = perf_counter() - began
-            history.add(bound, seconds, rows.swept - swept, walk.evaluated)
-            done = walk.iteration(restart, len(history), change, seconds)
-            rests = test.rests(bound, walk.jumped) and not walk.restarted
-            if not rests:
-                walk.go_on(plain=test.doubts)
-                if record is not None:
-                    record(walk.state(history, degenerate, begun))
-            if callback is not None and callback(done) is True:
-                status = Status.STOPPED
-                break
-            if rests:
-                status = Status.CONVERGED
-                break
+        with team.limit():
+            for _ in range(settings.max_iter - len(history) - walk.refusals):
+                if not walk.step(len(history) + 1):
+                    continue  # a proposal was refused: nothing but a pass is spent
+                bound, change = walk.bound, test.change(walk.bound)
+                degenerate += walk.degenerate
+                seconds = perf_counter() - began
+                history.add(bound, seconds, rows.swept - swept, walk.evaluated)
+                done = walk.iteration(restart, len(history), change, seconds)
+                rests = test.rests(bound, walk.jumped) and not walk.restarted
+                if not rests:
+                    walk.go_on(plain=test.doubts)
+                    if record is not None:
+                        record(walk.state(history, degenerate, begun))
+                if callback is not None and callback(done) is True:
+                    status = Status.STOPPED
+                    break
+                if rests:
+                    status = Status.CONVERGED
+                    break
     except KeyboardInterrupt:
         if not len(history):
             raise

@@ -12,7 +12,8 @@ from fastgmm.kernels.compile import part
 from fastgmm.kernels.products import outer
 from fastgmm.kernels.strips import scratch
 from fastgmm.kernels.target import GROUP, LANES, PANEL
-from fastgmm.kernels.vector import load, multiply, multiply_add, spread, store, subtract, zeros
+from fastgmm.kernels.turns import copy_row, give_matrix
+from fastgmm.kernels.vector import load, multiply, multiply_add, spread, store, subtract, total, zeros
 
 
 @part
@@ -91,8 +92,21 @@ def invert_panels(upper, n_features, stride, rows):
         first += PANEL
 
 
+@part
+def finite(n_features, stride, rows):
+    """Return whether all numbers of a lower triangle are. O(D²)."""
+    sums, i = zeros(np.float64, 1, GROUP), 0
+    while i < n_features:
+        c = 0
+        while c <= i:
+            sums = multiply_add(load(rows, i * stride + c, 0, 1, GROUP), spread(0.0, GROUP), sums)
+            c += GROUP * LANES
+        i += 1
+    return total(sums) == 0.0
+
+
 def factors(t, parts, covariances, choleskys, whiteners, definite):
-    """Write L, L Lᵀ = Σ_k, W = L⁻¹, and whether Σ_k is positive definite, for a share of the components.
+    """Write L, L Lᵀ = Σ_k, W = L⁻¹, and whether Σ_k is positive definite and W finite, for a share of the components.
 
     Reads the upper triangles of covariances (K, D, D); writes choleskys and whiteners (K, D, D), zeros above their
     diagonals included, and definite (K,). What a covariance that is not positive definite leaves is of no account.
@@ -107,15 +121,16 @@ def factors(t, parts, covariances, choleskys, whiteners, definite):
     rows[:] = 0.0
     for k in range(n_components * t // parts, n_components * (t + 1) // parts):
         for i in range(n_features):
-            for c in range(i, n_features):
-                upper[i * stride + c] = covariances[k, i, c]
+            copy_row(covariances[k, i, i:], n_features - i, upper, i * stride + i)
         definite[k] = factor_panels(upper, n_features, stride)
         if definite[k]:
             invert_panels(upper, n_features, stride, rows)
+            definite[k] = finite(n_features, stride, rows)
+            give_matrix(rows, 0, n_features, stride, whiteners[k])
             for i in range(n_features):
-                for c in range(n_features):
-                    choleskys[k, i, c] = upper[c * stride + i] if c <= i else 0.0
-                    whiteners[k, i, c] = rows[i * stride + c] if c <= i else 0.0
+                for c in range(i + 1):
+                    choleskys[k, i, c] = upper[c * stride + i]
+                choleskys[k, i, i + 1 :] = 0.0
 
 
 def log_constants(t, parts, weights, choleskys, constants):

@@ -162,12 +162,23 @@ def outermost_eigenvalues(n_features, diagonal, beside):
     return below, above
 
 
-def growth(t, parts, whiteners, choleskys, new_whiteners, moves, extremes, shifts):
-    """Bound the eigenvalues of GᵀG − I, G = W_k L_k, from below and above, for a share of the components.
+@part
+def steps(least, largest, rounding):
+    """Return what eigenvalues of GᵀG − I between `least` and `largest` make of lengths: a shrink and a growth."""
+    if not -np.inf < least <= largest < np.inf:
+        return 0.0, np.inf
+    slack = rounding * (1.0 + np.abs(least) + np.abs(largest))
+    least = 1.0 + least - slack
+    return 1.0 / np.sqrt(1.0 + largest + slack), 1.0 / np.sqrt(least) if least > 0.0 else np.inf
 
-    Reads lower triangles W and L (K, D, D); writes extremes (K, 2), true but for rounding. 3.5 K D³ flop, 0.3 where
-    changes are tiny: parts take every so many components, as those that rest may lie side by side. Writes shifts
-    ‖W'_k b_k‖ (K,) too, of other whiteners W' (K, D, D) and moves b (K, D).
+
+def growth(t, parts, whiteners, choleskys, new_whiteners, means, new_means, rounding, shrink, grow, shifts):
+    """Write how lengths change from whiteners W and means μ to W' = L⁻¹ and μ', for a share of the components.
+
+    Of y = W (x − μ) and y' = W' (x − μ'): ‖y'‖ ≥ shrink ‖y‖ − shift and ‖y'‖ ≤ grow ‖y‖ + shift, (K,), each loosened
+    by a share of `rounding`. ‖y‖² / ‖y' − W' (μ − μ')‖² lies between the least and the largest eigenvalue of GᵀG,
+    G = W L. Reads lower triangles W, L and W' (K, D, D) and means (K, D). 3.5 K D³ flop, 0.3 where changes are tiny:
+    parts take every so many components, as those that rest may lie side by side.
     """
     n_components, n_features = whiteners.shape[0], whiteners.shape[1]
     width = GROUP * LANES
@@ -194,11 +205,11 @@ def growth(t, parts, whiteners, choleskys, new_whiteners, moves, extremes, shift
         norm = 2.0 * np.sqrt(squares) + squares
         take_matrix(new_whiteners[k], 1, n_features, stride, whitener)
         for c in range(n_features):
-            move[c] = moves[k, c]
-        shifts[k] = length(n_features, stride, whitener, move)
-        if norm <= TINY:
-            extremes[k, 0], extremes[k, 1] = -norm, norm
-            continue
-        changes(n_features, stride, error, change)
-        tridiagonalise(n_features, stride, change, v, q, diagonal, beside)
-        extremes[k, 0], extremes[k, 1] = outermost_eigenvalues(n_features, diagonal, beside)
+            move[c] = means[k, c] - new_means[k, c]
+        shifts[k] = length(n_features, stride, whitener, move) * (1.0 + rounding)
+        least, largest = -norm, norm
+        if not norm <= TINY:
+            changes(n_features, stride, error, change)
+            tridiagonalise(n_features, stride, change, v, q, diagonal, beside)
+            least, largest = outermost_eigenvalues(n_features, diagonal, beside)
+        shrink[k], grow[k] = steps(least, largest, rounding)

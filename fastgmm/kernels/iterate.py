@@ -41,19 +41,6 @@ def pack(means, flat_whiteners, places, order, row_length, padded_means, packed)
             packed[k * order.shape[0] + i] = flat_whiteners[k * n_features * n_features + order[i]]
 
 
-@part
-def usable(covariances, whiteners, definite):
-    """Return whether all covariances have finite factors."""
-    for k in range(definite.shape[0]):
-        if not definite[k]:
-            return False
-        for d in range(covariances.shape[1]):
-            for c in range(covariances.shape[2]):
-                if not (np.isfinite(covariances[k, d, c]) and np.isfinite(whiteners[k, d, c])):
-                    return False
-    return True
-
-
 def iterate(
     t, parts, kernels, X, sample_weight, given, given_labels, centre, scale, skip_below, record, row_length, block,
     strip, places, order, moments, weight, volume, empty, ridge, tol, weights, means, covariances, choleskys,
@@ -86,7 +73,7 @@ def iterate(
         unpack(sums, record, moments, sum_w, sum_x, sum_xx)
         call_part(kernels[2], 0, 1, (sum_w, sum_x, sum_xx, means, empty, ridge, weights, means, covariances))
         call_part(kernels[3], 0, 1, (covariances, choleskys, whiteners, definite))
-        if not usable(covariances, whiteners, definite):
+        if not definite.all():
             ended[1] = DEGENERATE
             break
         call_part(kernels[4], 0, 1, (weights, choleskys, log_constants))

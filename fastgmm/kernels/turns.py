@@ -33,29 +33,18 @@ def take_matrix(matrix, lower, n_features, stride, rows):
 
 
 @part
-def multiply_rows(left, right, lower, n_features, stride, rows):
-    """Write L A for a lower triangle L, tile by tile, without the zeros; A may be one too. D³/2 FMA, or D³/6."""
+def multiply_rows(left, right, left_lower, right_lower, whole, n_features, stride, rows):
+    """Write a product A B tile by tile, its lower half or the `whole`, without what is 0 or of no account.
+
+    A may be a lower triangle, and B one, or else the transpose of one if A is none. D³/6 FMA for two lower triangles,
+    D³/2 for one and a whole matrix, D³/3 for half of the product of a matrix and a transpose.
+    """
     i = 0
     while i < n_features:
         end, c = min(i + PANEL, n_features), 0
-        while c < (end if lower else n_features):
+        while c < (n_features if whole else end):
             tile = zeros(np.float64, PANEL, GROUP)
-            for j in range(c if lower else 0, end):
-                tile = outer_rows(tile, left, i * stride + j, stride, right, j * stride + c, 0)
-            store(tile, rows, i * stride + c, stride)
-            c += GROUP * LANES
-        i += PANEL
-
-
-@part
-def multiply_back(left, right, n_features, stride, rows):
-    """Write the lower half of A Lᵀ, tile by tile, where `right` is Lᵀ by rows. D³/3 FMA."""
-    i = 0
-    while i < n_features:
-        end, c = min(i + PANEL, n_features), 0
-        while c < end:
-            tile = zeros(np.float64, PANEL, GROUP)
-            for j in range(min(c + GROUP * LANES, n_features)):
+            for j in range(c if right_lower else 0, end if left_lower else min(c + GROUP * LANES, n_features)):
                 tile = outer_rows(tile, left, i * stride + j, stride, right, j * stride + c, 0)
             store(tile, rows, i * stride + c, stride)
             c += GROUP * LANES
@@ -98,7 +87,7 @@ def turns(t, parts, lefts, rights, lower, twice, results):
                     for c in range(i + 1):
                         back[c * stride + i] = left[i * stride + c]
         take_matrix(rights[k % rights.shape[0]], lower, n_features, stride, right)
-        multiply_rows(left, right, lower, n_features, stride, rows)
+        multiply_rows(left, right, True, lower, not lower, n_features, stride, rows)
         if twice:
-            multiply_back(rows, back, n_features, stride, right)
+            multiply_rows(rows, back, False, False, False, n_features, stride, right)
         give_matrix(right if twice else rows, twice, n_features, stride, results[k])

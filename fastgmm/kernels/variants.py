@@ -10,6 +10,7 @@ from numba import types
 
 from fastgmm.kernels import compile as compiler
 from fastgmm.kernels.bounded import bounded
+from fastgmm.kernels.columns import columns
 from fastgmm.kernels.compile import Kernel
 from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
@@ -217,9 +218,16 @@ def turns_kernel(mode: Mode = "serial") -> Kernel:
 
 
 @cache
+def columns_kernel(real: Any, mode: Mode = "serial") -> Kernel:
+    """`columns.columns`, one variant for each kind of numbers."""
+    laid = _out(types.float32 if real is np.float32 else REAL, 1)
+    return compiler.build(columns, (_in(REAL, 3), _in(types.intp, 1), WHOLE, laid), {}, mode)
+
+
+@cache
 def growth_kernel(mode: Mode = "serial") -> Kernel:
     """`growth.growth`, one variant."""
-    signature = (*[_in(REAL, 3)] * 3, _in(REAL, 2), _out(REAL, 2), _out(REAL, 1))
+    signature = (*[_in(REAL, 3)] * 3, *[_in(REAL, 2)] * 2, REAL, *[_out(REAL, 1)] * 3)
     return compiler.build(growth, signature, {}, mode)
 
 

@@ -21,12 +21,7 @@ def unconstrained(statistics: SufficientStatistics, ridge: Floats) -> Parameters
     """Return the whole M-step where nothing but a ridge (D,) is added: by the kernel that small fits iterate with."""
     from fastgmm.kernels.variants import m_step_kernel
 
-    weights, means, covariances = (
-        np.empty(like.shape) for like in (statistics.sum_w, statistics.sum_x, statistics.sum_xx)
-    )
-    m_step_kernel()(
-        1,
-        *(np.ascontiguousarray(s) for s in (statistics.sum_w, statistics.sum_x, statistics.sum_xx, statistics.origins)),
-        added(statistics.weight), np.ascontiguousarray(ridge), weights, means, covariances,
-    )  # fmt: skip
-    return Parameters(weights, means, covariances)
+    found = np.empty(statistics.sum_w.shape), np.empty(statistics.sum_x.shape), np.empty(statistics.sum_xx.shape)
+    sums = statistics.sum_w, statistics.sum_x, statistics.sum_xx, statistics.origins
+    m_step_kernel()(1, *map(np.ascontiguousarray, sums), added(statistics.weight), np.ascontiguousarray(ridge), *found)
+    return Parameters(*found)

@@ -11,6 +11,9 @@ from fastgmm.kernels.variants import growth_kernel, lengths_kernel
 
 Floats = NDArray[np.float64]
 
+LOOSE = 1e-12
+"""Share by which steps are loosened."""
+
 
 def triangles(n_features: int, size: float, seed: int = 0) -> tuple[Floats, Floats]:
     """Whiteners, and factors of covariances that are so far from theirs."""
@@ -25,15 +28,18 @@ def triangles(n_features: int, size: float, seed: int = 0) -> tuple[Floats, Floa
 @pytest.mark.parametrize("n_features", [1, 2, 5, 9, 16, 24, 25, 33, 64])
 def test_changes_of_lengths_are_bounded_closely(n_features: int, size: float) -> None:
     whiteners, factors = triangles(n_features, size)
-    found = np.empty((3, 2))
     rng = np.random.default_rng(n_features)
-    others, moves = np.tril(rng.standard_normal(factors.shape)), rng.standard_normal((3, n_features))
-    shifts = np.empty(3)
-    growth_kernel()(2, whiteners, factors, others, moves, found, shifts)
-    np.testing.assert_allclose(shifts, np.linalg.norm(np.einsum("kde,ke->kd", others, moves), axis=1), rtol=1e-13)
+    others = np.tril(rng.standard_normal(factors.shape))
+    means, new_means = rng.standard_normal((2, 3, n_features))
+    shrink, grow, shifts = np.empty((3, 3))
+    growth_kernel()(2, whiteners, factors, others, means, new_means, LOOSE, shrink, grow, shifts)
+    moves = np.einsum("kde,ke->kd", others, means - new_means)
+    np.testing.assert_allclose(shifts, np.linalg.norm(moves, axis=1), rtol=1e-11)
+    assert (shifts >= np.linalg.norm(moves, axis=1)).all()
     g = whiteners @ factors
     eigenvalues = np.linalg.eigvalsh(g.swapaxes(1, 2) @ g - np.eye(n_features))
     least, largest = eigenvalues[:, 0], eigenvalues[:, -1]
+    found = np.stack([grow**-2 - 1, shrink**-2 - 1], axis=1)
     rounding = 1e-11 * (1 + np.abs(eigenvalues).max())
     assert (found[:, 0] <= least + rounding).all()
     assert (found[:, 1] >= largest - rounding).all()
@@ -43,6 +49,16 @@ def test_changes_of_lengths_are_bounded_closely(n_features: int, size: float) ->
     close = np.where(tiny, 2 * by_norm, 0.05 * (largest - least)) + rounding
     assert (least - found[:, 0] <= close).all()
     assert (found[:, 1] - largest <= close).all()
+
+
+def test_changes_that_are_no_numbers_bound_nothing() -> None:
+    whiteners, factors = triangles(9, 0.1)
+    factors[1, 3, 2] = np.inf
+    shrink, grow, shifts = np.empty((3, 3))
+    growth_kernel()(1, whiteners, factors, whiteners, *np.zeros((2, 3, 9)), LOOSE, shrink, grow, shifts)
+    assert shrink[1] == 0
+    assert grow[1] == np.inf
+    assert (shrink[[0, 2]] > 0).all()
 
 
 @pytest.mark.parametrize("n_features", [9, 16, 33])
