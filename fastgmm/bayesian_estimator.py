@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Callable
@@ -22,18 +21,16 @@ from fastgmm.bayes.update import update
 from fastgmm.bayes.weights import WEIGHTS
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.restarts import best_run
 from fastgmm.em.run import Interrupted, RunResult, Start
-from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
 from fastgmm.estimator.checks import check_shared
 from fastgmm.estimator.density import AbstractMixtureEstimator
-from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of, saved
+from fastgmm.estimator.fitting import fitted
+from fastgmm.estimator.resume import NO_SAVING, Saving
 from fastgmm.forms import FORMS
 from fastgmm.initialise import start
 from fastgmm.mixture import Mixture
-from fastgmm.parameter_checks import check_choice, random_state
-from fastgmm.progress import VerboseLines, together
+from fastgmm.parameter_checks import check_choice
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import Team, team
 from fastgmm.validation import check_range, check_varies
@@ -228,22 +225,13 @@ class BayesianGaussianMixture(AbstractMixtureEstimator):
         outside = believed.leave(prior, rows.frame)
         ridge = self.reg_covar * rows.frame.scale**2
         settings = Settings(prior, self.tol, self.max_iter, ridge)
-        previous = self.lower_bound_ if again else -math.inf
-        rng = random_state(self.random_state, type(self).__name__)
         last = start_at(self.posterior_.enter(rows.frame)) if again else None
-        state = None if last is None else RunState(last.parameters, previous, more=last.more)
-        recorder = recorder_of(self, rows, saving, state, rng)
-        starts: list[Callable[[], Start]]
-        if recorder is not None:  # which knows the state of a warm start
-            starts = self._starts_of(rows, settings, workers, recorder.rng)[: recorder.now.runs]
-        else:
-            starts = self._starts_of(rows, settings, workers, rng) if last is None else [lambda: last]
-        lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
-        watch = together(None if lines is None else lines.iteration, self.callback)
-        ended = None if lines is None else lines.end
+
+        def starts(settings: Settings, rng: np.random.RandomState) -> list[Callable[[], Start]]:
+            return self._starts_of(rows, settings, workers, rng)
+
         try:
-            with saved(saving, recorder):
-                result = best_run(rows, starts, settings, workers, watch, previous, ended, recorder=recorder)
+            result = fitted(self, rows, settings, last, starts, workers, saving)
         except Interrupted as stop:
             self._set(stop.result, outside, rows, names)
             raise

@@ -102,16 +102,31 @@ class Abreast(Generic[Result]):
         for run in self._runs.values():
             run.leave()
 
-    def __len__(self) -> int:
-        """Return how many runs are under way."""
-        return len(self._runs)
+    def results(
+        self, jobs: Iterator[tuple[int, int, Job[Result]]], between: Callable[[], object] = lambda: None
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield the number and result of each job that ends; one that has ended makes room for the next.
 
-    def begin(self, number: int, job: Job[Result]) -> Result | None:
+        A job comes with its number and how many may be under way from then on. `between` is called before each sweep.
+        """
+        width = 1
+        while True:
+            while len(self._runs) < width and (following := next(jobs, None)) is not None:
+                number, width, job = following
+                found = self._begin(number, job)
+                if found is not None:
+                    yield number, found
+            between()
+            if not self._runs:
+                return
+            yield from self._round()
+
+    def _begin(self, number: int, job: Job[Result]) -> Result | None:
         """Let a run work until it needs a sum; return its result if it needs none."""
         self._runs[number] = Baton(lambda ask: job(SharedRows(self._rows, ask), ask))
         return self._advance(number, None)
 
-    def advance(self) -> Iterator[tuple[int, Result]]:
+    def _round(self) -> Iterator[tuple[int, Result]]:
         """Sweep once for all runs, and let each work until it needs the next sum; yield those that end."""
         numbers = sorted(self._tasks)
         sums = dict(zip(numbers, self._sums([self._tasks[number] for number in numbers]), strict=True))

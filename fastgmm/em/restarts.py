@@ -68,7 +68,7 @@ def best_run(
 def _side_by_side(
     rows: AbstractRows, runs: Runs, settings: AbstractSettings, team: Team, callback: Callback | None
 ) -> RunResult:
-    """Run as many at a time as the rows can serve; one that has ended makes room for the next."""
+    """Run as many at a time as the rows can serve."""
     began = perf_counter()
 
     def job(number: int, state: RunState) -> Job[RunResult]:
@@ -81,23 +81,16 @@ def _side_by_side(
 
         return work
 
-    waiting, width = iter(runs), 1
+    def jobs() -> Iterator[tuple[int, int, Job[RunResult]]]:
+        for number, state in runs:
+            yield number, abreast(rows, state.parameters.n_components, settings.algorithm), job(number, state)
+
     with Abreast[RunResult](rows, team) as group:
         try:
-            while True:
-                while len(group) < width and (next_run := next(waiting, None)) is not None:
-                    number, state = next_run
-                    width = abreast(rows, state.parameters.n_components, settings.algorithm)
-                    found = group.begin(number, job(number, state))
-                    if found is not None:
-                        runs.end(number, found)
-                runs.write()
-                if not len(group):
-                    break
-                for number, found in group.advance():
-                    runs.end(number, found)
-                    if found.status is Status.STOPPED:
-                        return _ended(runs, group, Status.STOPPED)
+            for number, found in group.results(jobs(), between=runs.write):
+                runs.end(number, found)
+                if found.status is Status.STOPPED:
+                    return _ended(runs, group, Status.STOPPED)
         except Interrupted as stop:
             runs.best = runs.better(group.last, stop.result)
             raise Interrupted(_ended(runs, group, Status.INTERRUPTED)) from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ class AbstractSettings(ABC):
     algorithm: str = "dense"
     assignment: str = "soft"
     convergence: str = "change"
+    seed: int = 0
+
+    def seeded(self, seed: int) -> Self:
+        """Return the same with another seed; runs that draw nothing have none."""
+        return self
 
     @abstractmethod
     def walk(self, rows: AbstractRows, begun: RunState, team: Team, restart: int) -> AbstractWalk:
@@ -71,6 +77,10 @@ class Settings(AbstractSettings):
     """One of `em.convergence.CONVERGENCE`."""
     seed: int = 0
     """Below 2³¹: of the draws, where labels are drawn."""
+
+    def seeded(self, seed: int) -> Self:
+        """Return the same with another seed."""
+        return replace(self, seed=seed)
 
     @property
     def moments(self) -> str:

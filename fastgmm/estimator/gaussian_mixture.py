@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import math
 import os
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastgmm import features
-from fastgmm.backend import as_rows, opened
+from fastgmm.backend import opened
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.restarts import best_run
-from fastgmm.em.run import Interrupted, RunResult, Start
+from fastgmm.em.run import Interrupted, RunResult, Settings, Start
 from fastgmm.em.search import PASSES
-from fastgmm.em.state import RunState
 from fastgmm.errors import DataError
 from fastgmm.estimator import advice, online, routing
 from fastgmm.estimator.attributes import precision_factors, precisions
 from fastgmm.estimator.checks import check_parameters
 from fastgmm.estimator.density import AbstractMixtureEstimator
+from fastgmm.estimator.fitting import fitted
+from fastgmm.estimator.framing import last_fit, model_of, rows_of
 from fastgmm.estimator.plan import settings_of, starts_of
-from fastgmm.estimator.resume import NO_SAVING, Saving, recorder_of, saved
+from fastgmm.estimator.resume import NO_SAVING, Saving
 from fastgmm.estimator.routing import UNCHANGED, Request
 from fastgmm.expectation_task import SKIP_BELOW
 from fastgmm.initialise.given import given_start
 from fastgmm.mixture import Mixture
-from fastgmm.models import FAMILIES, MODELS
 from fastgmm.models.prior import Prior
-from fastgmm.parameter_checks import random_state
-from fastgmm.parameters import Parameters
-from fastgmm.progress import VerboseLines, together
 from fastgmm.rows.base import AbstractRows
 from fastgmm.threads import team
-from fastgmm.validation import check_range, check_varies
 
 
 class GaussianMixture(AbstractMixtureEstimator):
@@ -334,32 +328,22 @@ class GaussianMixture(AbstractMixtureEstimator):
         saving.check(type(self).__name__)
         X = opened(X)
         names = features.names_of(X)
-        rows = self._rows(X, sample_weight)
+        rows, model = rows_of(self, X, sample_weight), model_of(self)
         given = given_start(
-            self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features, self._form
+            self.weights_init, self.means_init, self.precisions_init, self.n_components, rows.n_features, model.form
         )
         workers = team(self.n_threads)
-        settings = settings_of(self, self._model, rows, workers)
+        settings = settings_of(self, model.name, rows, workers)
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")
-        previous = self.lower_bound_ if again else -math.inf
-        rng = random_state(self.random_state, type(self).__name__)
-        state = RunState(self._last(rows), previous) if again else None
-        recorder = recorder_of(self, rows, saving, state, rng, settings.seed)
-        if recorder is not None:  # which knows the state of a warm start
-            settings = replace(settings, seed=recorder.now.seed)
-            starts = starts_of(self, rows, given, settings, workers, recorder.rng)[: recorder.now.runs]
-        elif again:
-            starts = [lambda: Start(self._last(rows))]
-        else:
-            starts = starts_of(self, rows, given, settings, workers, rng)
-        lines = VerboseLines(self.verbose, self.verbose_interval) if self.verbose else None
-        watch = together(None if lines is None else lines.iteration, self.callback)
-        started, ended = (None, None) if lines is None else (lines.start, lines.end)
+        last = Start(last_fit(self, rows)) if again else None
+
+        def starts(settings: Settings, rng: np.random.RandomState) -> list[Callable[[], Start]]:
+            return starts_of(self, rows, given, settings, workers, rng)
+
         try:
-            with saved(saving, recorder):
-                result = best_run(rows, starts, settings, workers, watch, previous, ended, started, recorder)
+            result = fitted(self, rows, settings, last, starts, workers, saving)
         except Interrupted as stop:
             self._publish(stop.result, rows, names)
             raise
@@ -367,55 +351,13 @@ class GaussianMixture(AbstractMixtureEstimator):
         advice.warn(result, rows, np.asarray(settings.ridge), self.max_iter, stacklevel=4)
         return rows
 
-    @property
-    def _model(self) -> str:
-        return FAMILIES.get(self.covariance_type, self.covariance_type)
-
-    @property
-    def _form(self) -> str:
-        return MODELS[self._model].form
-
-    def _rows(self, X: Any, sample_weight: ArrayLike | None) -> AbstractRows:
-        """Check the rows, and put them into a frame that suits the model."""
-        rows = as_rows(X, sample_weight, min_rows=2, weight_type=self.weight_type)
-        if rows.n_rows < self.n_components:
-            raise DataError(
-                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
-                f"n_samples = {rows.n_rows}"
-            )
-        return self._framed(rows)
-
-    @property
-    def _isotropic(self) -> bool:
-        return MODELS[self._model].isotropic
-
-    def _framed(self, rows: AbstractRows) -> AbstractRows:
-        """Refuse rows that no covariance can be fitted to; put them into a frame that suits the model."""
-        check_range(rows.low, rows.high)
-        if self.reg_covar == 0 and not (self._isotropic and self.reg_covar_relative):
-            self._check_varies(rows)
-        return rows.in_frame(rows.frame.isotropic()) if self._isotropic else rows
-
-    def _check_varies(self, rows: AbstractRows) -> None:
-        """Refuse constant columns where a covariance over them is singular: one variance for all columns is not."""
-        by_itself = self.prior is not None and not (self.prior == "mclust" and self._form in ("full", "tied"))
-        if not by_itself and not (self._form == "spherical" and (rows.low < rows.high).any()):
-            check_varies(rows.low, rows.high)
-
-    def _last(self, rows: AbstractRows) -> Parameters:
-        """Return the last fit's parameters in the rows' frame."""
-        last = self.mixture_.parameters
-        if last.form != self._form:
-            last = Parameters(last.weights, last.means, last.matrices)
-        return rows.frame.enter(last)
-
     def _publish(self, result: RunResult, rows: AbstractRows, names: NDArray[np.object_] | None) -> None:
         """Set the attributes of a fitted estimator."""
         self._stream, self._seen = None, rows.weight
         parameters = rows.frame.leave(result.parameters)
         factors = precision_factors(result.parameters, rows.frame)
         dtype = rows.dtype
-        self.mixture_ = Mixture(parameters, self.n_threads, self._model, bool(self.equal_weights))
+        self.mixture_ = Mixture(parameters, self.n_threads, model_of(self).name, bool(self.equal_weights))
         self.weights_ = parameters.weights.astype(dtype)
         self.means_ = parameters.means.astype(dtype)
         self.covariances_ = parameters.covariances.astype(dtype)

@@ -15,6 +15,7 @@ from fastgmm.em.online import Stepwise, begin, implied
 from fastgmm.em.run import RunResult, Settings
 from fastgmm.errors import DataError
 from fastgmm.estimator.checks import ONLINE, check_parameters
+from fastgmm.estimator.framing import framed, last_fit, model_of, suited
 from fastgmm.estimator.plan import settings_of
 from fastgmm.frame import Frame
 from fastgmm.initialise.given import GivenStart, given_start
@@ -80,26 +81,26 @@ def step(
 
 def _begun(estimator: GaussianMixture, rows: AbstractRows, workers: Team) -> tuple[Stream, AbstractRows]:
     """Return a stream that begins with the last fit, or else with this batch; and the rows in its frame."""
-    model = estimator._model
+    model = model_of(estimator)
     if hasattr(estimator, "mixture_"):
-        rows = rows.in_frame(rows.frame.isotropic()) if estimator._isotropic else rows
-        settings = settings_of(estimator, model, rows, workers)
+        rows = suited(rows, model)
+        settings = settings_of(estimator, model.name, rows, workers)
         return Stream(rows.frame, settings, _from_fit(estimator, rows, settings)), rows
     if rows.n_rows < estimator.n_components:
         raise DataError(
             f"The first batch must have a row for each component at least, but got n_components = "
             f"{estimator.n_components}, n_samples = {rows.n_rows}. Collect more rows before the first partial_fit."
         )
-    rows = estimator._framed(rows)
+    rows = framed(estimator, rows)
     given = given_start(
         estimator.weights_init,
         estimator.means_init,
         estimator.precisions_init,
         estimator.n_components,
         rows.n_features,
-        estimator._form,
+        model.form,
     )
-    settings = settings_of(estimator, model, rows, workers)
+    settings = settings_of(estimator, model.name, rows, workers)
     return Stream(rows.frame, settings, _from_batch(estimator, rows, given, settings, workers)), rows
 
 
@@ -120,7 +121,7 @@ def _from_batch(
 def _from_fit(estimator: GaussianMixture, rows: AbstractRows, settings: Settings) -> Stepwise:
     """Begin with the last fit, whose rows count as batches of the size of this one."""
     seen = estimator._seen
-    return _resting_on(estimator._last(rows), max(seen / rows.weight, 1.0), seen, settings)
+    return _resting_on(last_fit(estimator, rows), max(seen / rows.weight, 1.0), seen, settings)
 
 
 def _resting_on(parameters: Parameters, steps: float, weight: float, settings: Settings) -> Stepwise:

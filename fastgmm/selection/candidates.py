@@ -101,26 +101,16 @@ class Candidates:
         cells = [(model, k) for model in models for k in numbers]
         if not self._rows.costly:
             return {cell: self.fit(self._rows, *cell) for cell in cells}
-        return self._side_by_side(cells)
-
-    def _side_by_side(self, cells: list[Cell]) -> Fits:
-        """Fit as many at a time as the rows can serve, each pass for all of them; one that ends makes room."""
-        fits: Fits = {}
-
-        def job(cell: Cell) -> Job[Fit | Refused]:
-            return lambda mine, _: self.fit(mine, *cell)
-
-        waiting, width = iter(enumerate(cells)), 1
+        jobs = (
+            (number, min(MOST, abreast(self._rows, k, Settings.algorithm)), self._job(model, k))
+            for number, (model, k) in enumerate(cells)
+        )
         with Abreast[Fit | Refused](self._rows, self._workers) as group:
-            while len(fits) < len(cells):
-                while len(group) < width and (following := next(waiting, None)) is not None:
-                    number, cell = following
-                    width = min(MOST, abreast(self._rows, cell[1], Settings.algorithm))
-                    found = group.begin(number, job(cell))
-                    if found is not None:
-                        fits[cell] = found
-                fits |= {cells[number]: found for number, found in group.advance()}
-        return {cell: fits[cell] for cell in cells}
+            found = dict(group.results(jobs))
+        return {cell: found[number] for number, cell in enumerate(cells)}
+
+    def _job(self, model: str, n_components: int) -> Job[Fit | Refused]:
+        return lambda mine, _: self.fit(mine, model, n_components)
 
     def fit(self, rows: AbstractRows, model: str, n_components: int) -> Fit | Refused:
         """Fit a candidate by EM on all rows, from the best start that leads to an optimum that counts."""

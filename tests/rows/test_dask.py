@@ -17,7 +17,7 @@ da = pytest.importorskip("dask.array")
 distributed = pytest.importorskip("distributed")
 
 from fastgmm.rows import dask as rows_dask  # noqa: E402
-from fastgmm.rows import transaction  # noqa: E402
+from fastgmm.rows import dask_bundles, dask_cluster, transaction  # noqa: E402
 from fastgmm.rows.dask import Limits, collection_rows, distribute  # noqa: E402
 
 pytestmark = [
@@ -194,8 +194,8 @@ def test_transported_bounds_travel_with_their_rows(client):
 
 
 def test_many_sums_are_merged_on_workers(client, reference, monkeypatch):
-    monkeypatch.setattr(rows_dask, "MERGED", 1)
-    monkeypatch.setattr(rows_dask, "FAN_IN", 2)
+    monkeypatch.setattr(dask_bundles, "MERGED", 1)
+    monkeypatch.setattr(dask_bundles, "FAN_IN", 2)
     assert_same(model().fit(da.from_array(X, chunks=(7_777, 2))), reference)
 
 
@@ -270,13 +270,13 @@ def test_wrong_shapes_in_the_words_of_arrays(client, reference):
 
 def test_another_version_on_a_worker(client):
     rows = da.from_array(X, chunks=(7_777, 2))
-    original = rows_dask.VERSION
-    rows_dask.VERSION = "0.0.1"
+    original = dask_bundles.VERSION
+    dask_bundles.VERSION = "0.0.1"
     try:
         with pytest.raises(DistributedError, match=r"a worker has fastgmm .*, but the fit runs with 0.0.1"):
             model().fit(rows)
     finally:
-        rows_dask.VERSION = original
+        dask_bundles.VERSION = original
 
 
 # --- workers that die ------------------------------------------------------------------------------------------------
@@ -306,8 +306,8 @@ class Death:
 @pytest.mark.parametrize(
     ("owner", "name", "number"),
     [
-        (rows_dask._Cluster, "submit", 3),  # partitions are loaded
-        (rows_dask.DaskRows, "_each", 4),  # k-means looks for a start
+        (dask_cluster.Cluster, "submit", 3),  # partitions are loaded
+        (dask_bundles.DaskRows, "_each", 4),  # k-means looks for a start
         (fastgmm.em.run.Settings, "objective", 2),  # EM iterates
     ],
 )
