@@ -203,8 +203,6 @@ class BoundedTask(ExpectationTask):
     """Of the pairs that the pass before evaluated."""
     settle: bool = False
     """Whether settled sums are to be formed anew."""
-    team: Team = ALONE
-    """Who works on the components."""
     even: bool = False
     """Whether threads share the blocks by their number, not by their work."""
 

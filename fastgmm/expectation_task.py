@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastgmm.packed import AbstractPacked, PackedMixture
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.sweep import AbstractTask, NodeArrays
+from fastgmm.threads import ALONE, Team
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +42,8 @@ class AbstractExpectation(AbstractTask):
     """Responsibilities (stop − start, K) of the rows start … stop−1, in place of the mixture's."""
     labels: NDArray[np.int32] | None = None
     """Components (N,) of all rows, in place of the mixture's responsibilities."""
+    team: Team = ALONE
+    """Who works on the components, before the sweep and after it."""
 
     @property
     def n_components(self) -> int:
@@ -127,7 +130,7 @@ class ExpectationTask(AbstractExpectation):
     def statistics(self, sums: Floats, weight: float) -> SufficientStatistics:
         """Unpack the sums of a sweep, in the frame's coordinates."""
         found, turned = self.summed(sums, weight), self.mixture.turned
-        return found if turned is None else turned.leave(found)
+        return found if turned is None else turned.leave(found, self.team)
 
     def summed(self, sums: Floats, weight: float) -> SufficientStatistics:
         """Unpack the sums of a sweep, in the coordinates in which they were formed."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastgmm.parameters import Parameters
 from fastgmm.statistics import SufficientStatistics
+from fastgmm.threads import ALONE, Team
 from fastgmm.triangles import factored
 from fastgmm.turned import Turned
 
@@ -57,22 +58,22 @@ class Plan:
         return bool(self.promoted.all())
 
 
-def planned(parameters: Parameters, doubtful: Mask | None = None) -> Plan:
+def planned(parameters: Parameters, doubtful: Mask | None = None, team: Team = ALONE) -> Plan:
     """Return the fastest way to compute a mixture of the frame's coordinates that float32 resolves.
 
     `doubtful` components (K,) are to be float64. Only full covariances are turned, or promoted by component.
     """
     none = np.zeros(parameters.n_components, dtype=np.bool_)
     everything, doubtful = Plan(~none), none if doubtful is None else doubtful
-    promoted = unresolved(parameters) | doubtful
+    promoted = unresolved(parameters, team) | doubtful
     if not promoted.any() or parameters.form != "full":
         return everything if promoted.any() else Plan(promoted)
     plans = [everything, Plan(promoted)]
     try:
-        turned = Turned.of(parameters)
+        turned = Turned.of(parameters, team)
     except np.linalg.LinAlgError:
         return min(plans, key=_cost)
-    return min([*plans, Plan(unresolved_turned(turned) | doubtful, turned)], key=_cost)
+    return min([*plans, Plan(unresolved_turned(turned, team) | doubtful, turned)], key=_cost)
 
 
 def _cost(plan: Plan) -> float:
@@ -96,33 +97,35 @@ def arithmetic(parameters: Parameters, rows: Any) -> Any:
     return np.float32 if np.dtype(rows) == np.float32 and not unresolved(parameters).any() else np.float64
 
 
-def unresolved(parameters: Parameters) -> Mask:
+def unresolved(parameters: Parameters, team: Team = ALONE) -> Mask:
     """Return which components (K,) are too thin, remote or correlated for float32 in the frame's coordinates."""
     deviations = np.sqrt(parameters.variances)
     thin = ~((deviations > 1 / RANGE) & (deviations < RANGE)).all(axis=1)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         found = thin | ~((np.abs(parameters.means) / deviations).max(axis=1) <= REMOTE)
         if parameters.form not in ("diag", "spherical"):
-            found |= ~(_grown(parameters.whiteners, deviations) <= CORRELATED)
+            found |= ~(_grown(parameters.whiteners, deviations, team) <= CORRELATED)
     return found
 
 
-def unresolved_turned(mixture: Turned) -> Mask:
+def unresolved_turned(mixture: Turned, team: Team = ALONE) -> Mask:
     """Return which components (K,) are so in turned coordinates."""
     deviations = np.sqrt(mixture.variances)
     thin = ~((deviations > 1 / RANGE) & (deviations < RANGE)).all(axis=1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        near = _grown(mixture.whiteners, np.abs(mixture.means)) <= REACH
-        return thin | ~(near & (_grown(mixture.whiteners, deviations) <= CORRELATED))
+    near = _grown(mixture.whiteners, np.abs(mixture.means), team) <= REACH
+    return thin | ~(near & (_grown(mixture.whiteners, deviations, team) <= CORRELATED))
 
 
-def _grown(whiteners: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _grown(whiteners: NDArray[np.float64], sizes: NDArray[np.float64], team: Team) -> NDArray[np.float64]:
     """Return max_i Σ_j |W_ij| s_j, (K,)."""
-    grown: NDArray[np.float64] = np.einsum("kij,kj->ki", np.abs(whiteners), sizes).max(axis=1)
-    return grown
+    from fastgmm.kernels.variants import grown_kernel
+
+    found = np.empty(len(sizes))
+    team.run(grown_kernel, np.ascontiguousarray(whiteners), np.ascontiguousarray(sizes), found)
+    return found
 
 
-def untold(statistics: SufficientStatistics) -> Mask:
+def untold(statistics: SufficientStatistics, team: Team = ALONE) -> Mask:
     """Return of which components (K,) sums that were formed in float32 do not tell the shape.
 
     They do not where a feature's variance given those before it is less than CORRELATED⁻² of its variance: what float32
@@ -134,7 +137,7 @@ def untold(statistics: SufficientStatistics) -> Mask:
 
     least = np.empty(statistics.n_components)
     sums = (statistics.sum_w, statistics.sum_x, statistics.sum_xx)
-    pivots_kernel()(1, *(np.ascontiguousarray(one) for one in sums), least)
+    team.run(pivots_kernel, *map(np.ascontiguousarray, sums), least)
     return ~(least >= CORRELATED**-2)
 
 

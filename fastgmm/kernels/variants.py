@@ -16,6 +16,7 @@ from fastgmm.kernels.diagonal import diagonal
 from fastgmm.kernels.distances import distances
 from fastgmm.kernels.expectation import expectation
 from fastgmm.kernels.factors import factors, log_constants
+from fastgmm.kernels.grown import grown
 from fastgmm.kernels.growth import growth
 from fastgmm.kernels.iterate import iterate
 from fastgmm.kernels.layout import lanes_of, layout
@@ -222,6 +223,12 @@ def columns_kernel(real: Any, mode: Mode = "serial") -> Kernel:
     """`columns.columns`, one variant for each kind of numbers."""
     laid = _out(types.float32 if real is np.float32 else REAL, 1)
     return compiler.build(columns, (_in(REAL, 3), _in(types.intp, 1), WHOLE, laid), {}, mode)
+
+
+@cache
+def grown_kernel(mode: Mode = "serial") -> Kernel:
+    """`grown.grown`, one variant."""
+    return compiler.build(grown, (_in(REAL, 3), _in(REAL, 2), _out(REAL, 1)), {}, mode)
 
 
 @cache

@@ -23,7 +23,7 @@ from fastgmm.precision import DOUBTS, Mask, arithmetic, planned, told, untold
 from fastgmm.promoted_task import PromotedTask
 from fastgmm.statistics import SufficientStatistics
 from fastgmm.sweep import AbstractTask, sweep
-from fastgmm.threads import Team
+from fastgmm.threads import ALONE, Team
 
 Floats = NDArray[np.float64]
 Span = tuple[int, NDArray[Any], Floats]
@@ -161,7 +161,7 @@ class AbstractRows(ABC):
         """Take a pass, again where its short cuts lost digits; return statistics, and the sums they are made of."""
         trust.retaken = None
         while True:
-            task = self.task(parameters, moments, trust, frame, **options)
+            task = self.task(parameters, moments, trust, frame, team=team, **options)
             statistics, sums = self.summed(task, team)
             if not self.distrusts(trust, task, statistics, sums, team):
                 return statistics.reduced(moments), sums
@@ -189,7 +189,7 @@ class AbstractRows(ABC):
         """Return the task in the arithmetic, or the two, that resolve the components."""
         if not (trust.narrow and self._narrow(frame)):
             return ExpectationTask(PackedMixture(frame, parameters), **options)
-        plan = planned(parameters, trust.doubtful(parameters.n_components))
+        plan = planned(parameters, trust.doubtful(parameters.n_components), options.get("team", ALONE))
         if plan.wide:
             return ExpectationTask(PackedMixture(frame, parameters), **options)
         if not plan.promoted.any():
@@ -214,7 +214,7 @@ class AbstractRows(ABC):
             return not trust.pooled
         if task.mixture.real is not np.float32:
             return False
-        found = self._untold(task, statistics, sums)
+        found = self._untold(task, statistics, sums, team)
         if not found.any():
             return False
         if isinstance(task, BoundedTask) or statistics.form != "full":
@@ -223,15 +223,15 @@ class AbstractRows(ABC):
             trust.doubt(found)
         return True
 
-    def _untold(self, task: AbstractExpectation, statistics: SufficientStatistics, sums: Floats) -> Mask:
+    def _untold(self, task: AbstractExpectation, statistics: SufficientStatistics, sums: Floats, team: Team) -> Mask:
         """Return of which components float32 sums do not tell the shape, as it is where they were formed."""
         if isinstance(task, PromotedTask):
             found = np.zeros(task.n_components, dtype=np.bool_)
             found[~task.promoted] = untold(task.narrow.summed(sums[: task.narrow.node_length], self.weight))
             return found
         if isinstance(task, ExpectationTask) and task.mixture.turned is not None:
-            return untold(task.summed(sums, self.weight))
-        return untold(statistics)
+            return untold(task.summed(sums, self.weight), team)
+        return untold(statistics, team)
 
     def whole(self, frame: Frame, team: Team) -> SufficientStatistics:
         """Return the statistics of all rows as one component, about a point near their mean; formed once a frame.
