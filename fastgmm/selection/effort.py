@@ -30,15 +30,15 @@ class Effort:
     exchanged: int = 5
     """Optima of a cell that lose two components to one and split another, in all ways: one of them in a generation,
     of cells that have lately become better."""
-    rich: int = 20
+    rich: int = 25
     """Optima that a cell must know to be refined: where there are fewer, the best is among them."""
-    afresh: int = 30
+    afresh: int = 20
     """Children of a cell that is refined, of which some components are seeded afresh."""
-    kin: int = 60
+    kin: int = 50
     """Children that are made of two optima of it and of models one letter from it."""
     lent: int = 8
     """Optima of each poorer model with K − 1 components that it splits, in all ways: the seventh led to the best."""
-    paired: int = 6
+    paired: int = 5
     """Optima of K + 1 of which two neighbours are made one, in all ways."""
     patience: int = 3
     """Generations in a row that leave the best as they were, after which a cell rests."""
