@@ -20,8 +20,9 @@ from fastgmm.datasets import load_faithful
 from fastgmm.models import MODELS
 from fastgmm.selection.batch import Batch, Monomials
 from fastgmm.selection.crew import Crew
+from fastgmm.selection.effort import Effort
 from fastgmm.selection.guard import Guard
-from fastgmm.selection.search import Effort, Search
+from fastgmm.selection.search import Search
 from fastgmm.threads import available
 
 FOLDER = Path(__file__).parents[1] / "tests" / "selection"
@@ -29,7 +30,7 @@ RESULTS, OPTIMA = FOLDER / "faithful-bic.json", FOLDER / "faithful-optima.json"
 NUMBERS = list(range(1, 10))
 LONG = Effort(
     seeds=24, kept=24, handed=8, split=16, renewed=150, spliced=75, patience=8, screen=(4, 3), survivors=10_000,
-    grown=10_000, exchanged=24, rich=1, shared=100, reduced=24, each=20, budget=6e11, refined=1.0,
+    grown=10_000, exchanged=24, rich=1, afresh=150, kin=300, lent=24, paired=24, budget=6e11, refined=1.0,
 )  # fmt: skip
 LENIENT = (1.0, 0.5, 0.25)
 """Shares of the guard's bounds that runs must keep on their way, in turn."""

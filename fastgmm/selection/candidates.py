@@ -19,9 +19,11 @@ from fastgmm.parameters import Parameters
 from fastgmm.rows.base import AbstractRows
 from fastgmm.selection.batch import Monomials
 from fastgmm.selection.crew import Crew
+from fastgmm.selection.effort import Effort
+from fastgmm.selection.found import Found
 from fastgmm.selection.guard import Guard, whitener_of
 from fastgmm.selection.neighbours import neighbours
-from fastgmm.selection.search import Effort, Found, Search
+from fastgmm.selection.search import Search
 from fastgmm.threads import Team
 
 Floats = NDArray[np.float64]

@@ -20,9 +20,9 @@ from fastgmm.parameter_checks import check_choice, check_number
 from fastgmm.parameter_checks import random_state as random_state_of
 from fastgmm.rows.base import AbstractRows
 from fastgmm.selection.candidates import Candidates, Cell, Fit, Fits, Refused, Terms
+from fastgmm.selection.effort import Effort
 from fastgmm.selection.guard import Guard
 from fastgmm.selection.result import CRITERIA, Selection, ranked
-from fastgmm.selection.search import Effort
 from fastgmm.threads import team
 from fastgmm.validation import check_range, check_weights
 

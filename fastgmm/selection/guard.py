@@ -37,7 +37,9 @@ class Guard:
     ) -> NDArray[np.bool_]:
         """Return which mixtures count, by shares (R, K), covariances (R, K, D, D) and what whitens all rows (D, D)."""
         finite = np.asarray(np.isfinite(covariances).all(axis=(1, 2, 3)))
-        relative = whitener @ np.where(finite[:, None, None, None], covariances, 0.0) @ whitener.T
+        some, d = np.where(finite[:, None, None, None], covariances, 0.0), covariances.shape[-1]
+        half = (some.reshape(-1, d) @ whitener.T).reshape(some.shape).swapaxes(2, 3)  # one product for all, not R K
+        relative = (half.reshape(-1, d) @ whitener.T).reshape(some.shape)
         least = least_eigenvalues(relative).min(axis=1)
         return finite & (shares.min(axis=1) >= least_share) & (least >= self.min_variance)
 

@@ -12,108 +12,22 @@ are kept that are no accidents of a few rows (`Guard`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgmm.selection.archive import Archive, units
 from fastgmm.selection.batch import Batch, Limits, Moments, Monomials
-from fastgmm.selection.children import LARGEST, Origins, is_next, log_joints, renewed, spliced
+from fastgmm.selection.children import spliced
 from fastgmm.selection.crew import ALONE, Crew
+from fastgmm.selection.effort import Effort
+from fastgmm.selection.found import SAME, Found, distinct
 from fastgmm.selection.guard import Guard, whitener_of
+from fastgmm.selection.refinement import Refinement
 from fastgmm.selection.starts import exchanges, merges, metrics, seeded, splits
 
 Floats = NDArray[np.float64]
-Booleans = NDArray[np.bool_]
 Cell = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to search."""
-
-    seeds: int = 6
-    """Fresh starts of each K."""
-    rounds: int = 20
-    """Times to go down and up, at most. None: seeds and splits only."""
-    calm: int = 1
-    """How many of them are without children."""
-    kept: int = 10
-    """Optima of each cell that are known."""
-    handed: int = 3
-    """How many of them other models start from."""
-    split: int = 8
-    """How many of them the neighbouring numbers start from, at most."""
-    neighbours: int = 300
-    """Starts of a cell, about, that a neighbouring number makes, of one optimum at least; or exchanges of one."""
-    renewed: int = 24
-    """Children of a cell, in a generation, of which some components are seeded afresh."""
-    spliced: int = 12
-    """Children that are made of two."""
-    exchanged: int = 5
-    """Optima of a cell that lose two components to one and split another, in all ways: one of them in a generation,
-    of cells that have lately become better."""
-    rich: int = 20
-    """Optima that a cell must know to be refined: where there are fewer, the best is among them."""
-    shared: int = 20
-    """Children of each cell, in a generation, that richer models are refined from, too."""
-    reduced: int = 3
-    """Optima of K + 1, of which three neighbours are made two, in all ways."""
-    each: int = 6
-    """How often: where it is the right three, every other start leads on, or one in four."""
-    patience: int = 3
-    """Generations in a row that leave the best as they were, after which a cell rests."""
-    screen: tuple[int, int] = (2, 3)
-    """Plain iterations and rounds of SQUAREM of all starts, at most."""
-    survivors: int = 24
-    """How many runs of a cell are left then."""
-    grown: int = 60
-    """How many of them if children are among them: of 24, what led to the best optima was not one, as it is slow."""
-    rest: int = 60
-    """Rounds of SQUAREM that they then take, at most."""
-    lenient: float = 1.0
-    """Share of the guard's bounds that runs must keep on their way."""
-    final: int = 300
-    """Rounds of what is known of each cell, at the end, at most."""
-    budget: float = 5.4e10
-    """Operations, about, after which no children are raised, and what neighbours have is handed on a last time."""
-    refined: float = 0.42
-    """Operations beside these, as a share of what was spent of them, in which cells of many optima are refined."""
-
-
-@dataclass(eq=False)
-class Found:
-    """The best optima of a cell, best first."""
-
-    moments: Moments
-    covariances: Floats
-    """(R, K, D, D), of the model, from the M-step before the moments."""
-    log_likelihoods: Floats
-    tried: dict[str, Booleans] = field(default_factory=dict)
-    """Whether starts were made of each, (R,), by what was made."""
-
-    def __post_init__(self) -> None:
-        for move in ("share", "split", "merge", "exchange", "reduce"):
-            self.tried.setdefault(move, np.zeros(len(self.log_likelihoods), dtype=np.bool_))
-
-    def untried(self, move: str, count: int, most: int | None = None) -> Moments:
-        """Return those of the best few that were not tried, or some of them, and mark them."""
-        tried = self.tried[move]
-        which = np.flatnonzero(~tried[:count])[:most]
-        tried[which] = True
-        return self.moments[which]
-
-    def joined(self, other: Found, count: int) -> Found:
-        """Return the best of both; of equal ones that which is here."""
-        values = np.concatenate([self.log_likelihoods, other.log_likelihoods])
-        order = _distinct(values)[:count]
-        return Found(
-            Moments.joined([self.moments, other.moments])[order],
-            np.concatenate([self.covariances, other.covariances])[order],
-            values[order],
-            {move: np.concatenate([self.tried[move], other.tried[move]])[order] for move in self.tried},
-        )
 
 
 class Search:
@@ -133,7 +47,8 @@ class Search:
         self._guard, self._effort, self._rng, self._crew = guard, effort, rng, crew
         whole = data.labelled(np.zeros((1, len(data.rows)), dtype=np.intp), 1)
         self._whitener = whitener_of(whole.covariances[0, 0])
-        self._metrics, self._units = np.stack(metrics(data)), units(data)
+        self._refinement = Refinement(data, np.stack(metrics(data)), effort, rng)
+        self._units = units(data)
         self._spent = self._refined = 0.0
         self._vain: dict[Cell, int] = {}
         self._archives: dict[Cell, Archive] = {}
@@ -193,32 +108,29 @@ class Search:
     def _children(self, model: str, k: int) -> list[Moments]:
         """Return children of the best optima of a cell."""
         found, effort = self.found[model, k], self._effort
-        own = self._renewed(found, effort.renewed)
+        own = self._refinement.afresh(found, effort.renewed)
         better = self._idle(model, k) < effort.patience - 1
         some = found.untried("exchange", effort.exchanged, 1 if better else 0)
-        made = [own, exchanges(some, effort.neighbours, self._rng)] if len(some) else [own]
+        made = [own, exchanges(some.moments, effort.neighbours, self._rng)] if len(some) else [own]
         return [*made, spliced(found.moments, effort.spliced, self._rng)] if len(found.moments) > 1 else made
 
     def _refine(self, k: int) -> bool:
-        """Draw neighbouring components afresh in cells of many optima: their own, those of poorer models and of K + 1.
+        """Start cells of many optima from what their neighbours know, the richest first; return whether any is new.
 
         Nothing tells early which starts lead on: those that led to the best of VVI with nine components were anywhere
         among 900 by their likelihoods after eleven iterations, and most of VVV's not even within the guard's bounds. So
-        all go on until they rest or are vain. Returns whether anything is new.
+        all go on until they rest or are vain.
         """
         effort = self._effort
-        rich = [model for model in self._models if k > 2 and self._n_known(model, k) >= effort.rich]
-        if not rich:
-            return False
-        known = {model: self.found[model, k] for model in self._models if (model, k) in self.found}
-        drawn = {model: self._renewed(found, effort.shared) for model, found in known.items()}
-        starts = {}
-        for model in rich:
-            more = self.found.get((model, k + 1))
-            kin = [drawn[other] for other in drawn if other == model or is_next(other, model)]
-            starts[model] = Moments.joined([*kin, *([] if more is None else self._reduced(more))])
-        count = sum(len(some) for some in starts.values())
-        if self._refined + count * STEPS * self._price(k) > effort.refined * self._spent:
+        known = {model: self._n_known(model, k) for model in self._models if k > 2}
+        room = int((effort.refined * self._spent - self._refined) / (STEPS * self._price(k)))
+        starts: dict[str, Moments] = {}
+        for model in sorted(known, key=lambda model: -known[model]):
+            if known[model] < effort.rich or room <= 0:
+                break
+            starts[model] = self._refinement.starts(self.found, model, k)[:room]
+            room -= len(starts[model])
+        if not starts:
             return False
         batch, before = Batch.start(self._data, starts, self._crew), self._spent
         self._take(batch, effort.screen[0], effort.rest, REST, self._limits(k, batch))
@@ -229,24 +141,6 @@ class Search:
         """Return how many optima of a cell runs have ended in."""
         archive = self._archives.get((model, k))
         return 0 if archive is None or archive.rows is None or (model, k) not in self.found else len(archive.rows)
-
-    def _renewed(self, found: Found, count: int) -> Moments:
-        """Return children of which two or three components are seeded afresh."""
-        r, k = found.moments.shares.shape
-        origins = Origins.drawn(self._data, r, k, count, self._rng)
-        return renewed(self._data, self._metrics, found.moments, found.covariances, origins, self._rng)
-
-    def _reduced(self, found: Found) -> list[Moments]:
-        """Return those of the best few that were not tried with three neighbours made two, in all ways or in some."""
-        effort, rng = self._effort, self._rng
-        which = np.flatnonzero(~found.tried["reduce"][: effort.reduced])
-        if not len(which):
-            return []
-        moments, covariances = found.untried("reduce", effort.reduced), found.covariances[which]
-        origins = Origins.every(log_joints(self._data.rows, moments, covariances), LARGEST, effort.each, rng)
-        if len(origins) > effort.neighbours:
-            origins = origins[rng.choice(len(origins), effort.neighbours, replace=False)]
-        return [renewed(self._data, self._metrics, moments, covariances, origins, rng, -1)]
 
     def _finish(self, k: int) -> None:
         """Let the best runs come to rest."""
@@ -269,7 +163,7 @@ class Search:
         each = k if move == "split" else k * (k - 1) // 2
         few = max(1, self._effort.neighbours // each) if each else 0
         some = found.untried(move, min(self._effort.split, few))
-        return [neighbours(some)] if len(some) else []
+        return [neighbours(some.moments)] if len(some) else []
 
     def _share(self, k: int) -> None:
         """Start every model where the others ended."""
@@ -280,7 +174,7 @@ class Search:
             if (found := self.found.get((model, k))) is not None:
                 some = found.untried("share", self._effort.handed)
                 if len(some):
-                    fresh[model] = some
+                    fresh[model] = some.moments
         self._climb(k, {model: [some for other, some in fresh.items() if other != model] for model in self._models})
 
     def _climb(self, k: int, starts: dict[str, list[Moments]], survivors: int | None = None) -> bool:
@@ -339,7 +233,7 @@ class Search:
             batch.moments.shares, batch.covariances / lenient, wanted * lenient, self._whitener
         )
         values = np.where(admitted, batch.log_likelihoods, -np.inf)
-        return np.concatenate([span.start + _distinct(values[span])[:count] for _, span in batch.spans()])
+        return np.concatenate([span.start + distinct(values[span])[:count] for _, span in batch.spans()])
 
     def _store(self, k: int, batch: Batch) -> bool:
         """Add what was found to what was known; return whether any is new."""
@@ -355,18 +249,6 @@ class Search:
                 self.found[model, k] = both
         return new
 
-
-def _distinct(values: Floats) -> NDArray[np.intp]:
-    """Return the order of values from the best, without those that are −inf or as good as equal to a better one."""
-    order = np.argsort(-values, kind="stable")
-    order = order[values[order] > -np.inf]
-    ordered, new = values[order], np.ones(len(order), dtype=np.bool_)
-    new[1:] = ordered[:-1] - ordered[1:] > SAME
-    return np.asarray(order[new])
-
-
-SAME = 1e-5
-"""Mean log-likelihoods that differ by less are taken for one optimum."""
 
 STEPS = 30
 """Iterations of a run that is refined, about."""

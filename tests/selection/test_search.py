@@ -1,4 +1,4 @@
-"""What the search remembers of a cell, and which cells it raises children of."""
+"""Which cells the search raises children of, and that a seed gives the same again."""
 
 from __future__ import annotations
 
@@ -6,30 +6,16 @@ import numpy as np
 import problems
 
 from fastgmm.selection.batch import Moments, Monomials
+from fastgmm.selection.effort import Effort
+from fastgmm.selection.found import Found
 from fastgmm.selection.guard import Guard
-from fastgmm.selection.search import Effort, Found, Search
+from fastgmm.selection.search import Search
 
 
 def found(*values):
     r = len(values)
     moments = Moments(np.full((r, 2), 0.5), np.zeros((r, 2, 2)), np.broadcast_to(np.eye(2), (r, 2, 2, 2)).copy())
     return Found(moments, moments.covariances, np.array(values, dtype=float))
-
-
-def test_starts_are_made_once_of_an_optimum():
-    some = found(3.0, 2.0, 1.0)
-    assert len(some.untried("split", 2)) == 2
-    assert len(some.untried("split", 3)) == 1
-    assert len(some.untried("split", 3)) == 0
-    assert [len(some.untried("exchange", 2, 1)) for _ in range(3)] == [1, 1, 0]
-
-
-def test_what_was_tried_is_known_after_better_ones_have_come():
-    some = found(3.0, 2.0)
-    some.untried("merge", 2)
-    joined = some.joined(found(4.0, 3.0), 3)
-    np.testing.assert_array_equal(joined.log_likelihoods, [4.0, 3.0, 2.0])
-    np.testing.assert_array_equal(joined.tried["merge"], [False, True, True])
 
 
 def test_a_cell_that_was_at_its_best_at_once_is_given_one_generation():
