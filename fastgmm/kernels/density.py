@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgmm.kernels.compile import inner_part, part
 from fastgmm.kernels.layout import WIDTH
-from fastgmm.kernels.products import centred_outer, centred_triangle, squares
+from fastgmm.kernels.products import centred_triangle, outer, squares
 from fastgmm.kernels.target import GROUP, PANEL
 from fastgmm.kernels.vector import (
     add,
@@ -37,18 +37,18 @@ FARTHEST = 1e300
 
 
 @part
-def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, joint, at):
+def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, z, joint, at):
     """Write the weighted log-densities of a group from joint[at] on and return the largest of each row.
 
     joint[k, p] = log_constants[k] − ½ ‖W_k (x_p − μ_k)‖². Reads the group (in L1) once a component, and the packed
-    whiteners, which stream from L2. K D(D+1)/2 FMA a row.
+    whiteners, which stream from L2; `z` is room for a group. K D(D+1)/2 FMA a row.
     """
     # Tried: each component over 2, 4, 8 groups while its whitener is in L1; 0.97–1.05 of the time at D = 3 … 128.
     top = spread(REAL(-np.inf), GROUP)
     for k in range(n_components):
         w = k * (n_features * (n_features + 1) // 2)
         first = g * n_features * WIDTH
-        distance = squared_distance(x, first, n_features, means, k * n_features, whiteners, w)
+        distance = squared_distance(x, first, n_features, means, k * n_features, whiteners, w, z)
         distance = smaller(distance, spread(REAL(FARTHEST), GROUP))
         value = multiply_add(distance, spread(REAL(-0.5), GROUP), spread(log_constants[k], GROUP))
         store(value, joint, at + k * WIDTH, 0)
@@ -57,13 +57,14 @@ def log_joint(x, g, n_features, n_components, means, log_constants, whiteners, j
 
 
 @inner_part
-def squared_distance(x, first, n_features, means, m, whiteners, w):
+def squared_distance(x, first, n_features, means, m, whiteners, w, z):
     """‖W (x − μ)‖² of a group's columns: the head, then panel by panel. D(D+1)/2 FMA a row.
 
-    The mean is taken away again for every panel: columns centred once must be stored and loaded, and Zen 5 adds beside
-    multiplying (D = 16: 21.3 cycles a pair for 22.3).
+    A panel's triangle leaves its columns, less their means, in `z` for the panels that follow. Tried: to take the
+    means away again for each panel, 1.02 / 1.03 / 1.05 / 1.05 of the time at D = 16 / 32 / 64 / 128 on a Xeon, which
+    adds and multiplies in the same two units; a last panel that stores nothing, 1.00.
     """
-    head = centred_triangle(zeros(REAL, HEAD, GROUP), whiteners, w, x, first, WIDTH, means, m)
+    head = centred_triangle(zeros(REAL, HEAD, GROUP), whiteners, w, x, first, WIDTH, means, m, z, 0, PANELS)
     distance = squares(zeros(REAL, 1, GROUP), head)
     if PANELS:
         w += HEAD * (HEAD + 1) // 2
@@ -71,9 +72,10 @@ def squared_distance(x, first, n_features, means, m, whiteners, w):
         while begin < n_features:
             panel = zeros(REAL, PANEL, GROUP)
             for c in range(begin):
-                panel = centred_outer(panel, whiteners, w, x, first + c * WIDTH, means, m + c)
+                panel = outer(panel, whiteners, w, z, c * WIDTH)
                 w += PANEL
-            panel = centred_triangle(panel, whiteners, w, x, first + begin * WIDTH, WIDTH, means, m + begin)
+            here = begin * WIDTH
+            panel = centred_triangle(panel, whiteners, w, x, first + here, WIDTH, means, m + begin, z, here, PANELS)
             w += PANEL * (PANEL + 1) // 2
             distance = squares(distance, panel)
             begin += PANEL

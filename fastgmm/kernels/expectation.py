@@ -70,7 +70,7 @@ def expectation_block(
                 take_others(others, start, n, n_components, joint)
             for g in range(groups):
                 at = g * columns * WIDTH
-                top = log_joint(x, g, n_features, n_components, means, log_constants, whiteners, joint, at)
+                top = log_joint(x, g, n_features, n_components, means, log_constants, whiteners, z, joint, at)
                 if others.size > 0:
                     top = larger(top, load(joint, at + n_components * WIDTH, 0, 1, GROUP))
                 log_likelihood = normalise(joint, g, columns, top, row_weights, skip_below, log_likelihood)

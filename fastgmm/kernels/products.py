@@ -30,25 +30,6 @@ def outer(typing: Any, tile: Any, a: Any, i: Any, b: Any, j: Any) -> Any:
     return tile(tile, a, types.int64, b, types.int64), emit
 
 
-@intrinsic
-def centred_outer(typing: Any, tile: Any, a: Any, i: Any, x: Any, j: Any, means: Any, m: Any) -> Any:
-    """Rank-one update with a column less its mean: row r += ``a[i + r]`` · (the vectors at ``x[j]`` - ``means[m]``)."""
-
-    def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        result = values[0]
-        left, right, centres = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3, 5))
-        centre = lowering.scalar(builder, centres, values[6])
-        vectors = [lowering.load(builder, right, values[4], v * tile.lanes) for v in range(tile.vectors)]
-        vectors = [builder.fsub(vector, centre) for vector in vectors]
-        for r in range(tile.rows):
-            factor = lowering.scalar(builder, left, values[2], r)
-            result = lowering.add_products(builder, tile, result, r, factor, vectors)
-        return result
-
-    whole = types.int64
-    return tile(tile, a, whole, x, whole, means, whole), emit
-
-
 @intrinsic(prefer_literal=True)
 def outer_rows(typing: Any, tile: Any, a: Any, i: Any, stride: Any, b: Any, j: Any, skip: Any) -> Any:
     """Rank-one update by a column of a matrix: row r += ``a[i + r * stride]`` · vectors `skip` … at ``b[j]``."""
@@ -71,29 +52,36 @@ def outer_rows(typing: Any, tile: Any, a: Any, i: Any, stride: Any, b: Any, j: A
     return tile(tile, a, whole, whole, b, whole, skip), emit
 
 
-@intrinsic
-def centred_triangle(typing: Any, tile: Any, a: Any, i: Any, x: Any, j: Any, stride: Any, means: Any, m: Any) -> Any:
-    """Lower-triangular product of columns less their means: row r += Σ_{c ≤ r} A[r, c] (x_c - means[m + c]).
+@intrinsic(prefer_literal=True)
+def centred_triangle(
+    typing: Any, tile: Any, a: Any, i: Any, x: Any, j: Any, stride: Any, means: Any, m: Any, z: Any, q: Any, kept: Any
+) -> Any:  # fmt: skip
+    """Lower-triangular product of columns less their means: row r += Σ_{c ≤ r} A[r, c] z_c, z_c = x_c - means[m + c].
 
     A is packed by columns from ``a[i]``: column c holds its rows c … rows-1. Column c of x is at ``x[j + c * stride]``.
+    With `kept`, z_c is written to ``z[q + c * stride]``.
     """
 
     def emit(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        left, right, centres = (lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3, 6))
-        result, place, packed = values[0], values[4], 0
+        arrays = [lowering.data(context, builder, signature.args[n], values[n]) for n in (1, 3, 6, 8)]
+        left, right, centres, out = arrays
+        result, place, target, packed = values[0], values[4], values[9], 0
         for c in range(tile.rows):
             centre = lowering.scalar(builder, centres, values[7], c)
             vectors = [lowering.load(builder, right, place, v * tile.lanes) for v in range(tile.vectors)]
             vectors = [builder.fsub(vector, centre) for vector in vectors]
+            if kept.literal_value:
+                for v, vector in enumerate(vectors):
+                    lowering.store(builder, vector, out, target, v * tile.lanes)
             for r in range(c, tile.rows):
                 factor = lowering.scalar(builder, left, values[2], packed)
                 result = lowering.add_products(builder, tile, result, r, factor, vectors)
                 packed += 1
-            place = builder.add(place, values[5])
+            place, target = builder.add(place, values[5]), builder.add(target, values[5])
         return result
 
     whole = types.int64
-    return tile(tile, a, whole, x, whole, whole, means, whole), emit
+    return tile(tile, a, whole, x, whole, whole, means, whole, z, whole, kept), emit
 
 
 @intrinsic

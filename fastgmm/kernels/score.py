@@ -65,6 +65,7 @@ def score(
     n_strips = (n_rows + strip - 1) // strip
     x = scratch(n_features * strip + PANEL * WIDTH, REAL)
     y = scratch(n_features * strip + PANEL * WIDTH if TURNED else 1, REAL)
+    z = scratch(1 if DIAGONAL else n_features * WIDTH, REAL)
     joint = scratch(n_components * WIDTH, REAL)
     top = scratch(WIDTH, REAL)
     numbers = scratch(WIDTH, REAL)
@@ -83,7 +84,7 @@ def score(
                     y if TURNED else x, first, n_features, n_components, means, whiteners, log_constants, joint, 0, top
                 )
             else:
-                peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, joint, 0)
+                peak = log_joint(x[first:], 0, n_features, n_components, means, log_constants, whiteners, z, joint, 0)
             if log_joints.size > 0:
                 write_joint(joint, 0, n_components, log_joints, start, size)
             if labels.size > 0:

@@ -174,11 +174,6 @@ def outer(tile: Array, a: Array, i: int, b: Array, j: int) -> Array:
     return tile + a[i : i + rows, None] * b[j : j + width]
 
 
-def centred_outer(tile: Array, a: Array, i: int, x: Array, j: int, means: Array, m: int) -> Array:
-    rows, width = tile.shape
-    return tile + a[i : i + rows, None] * (x[j : j + width] - means[m])
-
-
 def outer_rows(tile: Array, a: Array, i: int, stride: int, b: Array, j: int, skip: int) -> Array:
     rows, width = tile.shape
     first = skip * _lanes(a.dtype)
@@ -201,11 +196,16 @@ def rotations(tile: Array, z: Array, i: int) -> Array:
     return tile + np.stack([(vectors * other).ravel() for other in turned])
 
 
-def centred_triangle(tile: Array, a: Array, i: int, x: Array, j: int, stride: int, means: Array, m: int) -> Array:
+def centred_triangle(
+    tile: Array, a: Array, i: int, x: Array, j: int, stride: int, means: Array, m: int, z: Array, q: int, kept: int
+) -> Array:  # fmt: skip
     rows, width = tile.shape
     result = tile.copy()
     for c in range(rows):
-        result[c:] += a[i : i + rows - c, None] * (x[j + c * stride : j + c * stride + width] - means[m + c])
+        centred = x[j + c * stride : j + c * stride + width] - means[m + c]
+        if kept:
+            z[q + c * stride : q + c * stride + width] = centred
+        result[c:] += a[i : i + rows - c, None] * centred
         i += rows - c
     return result
 

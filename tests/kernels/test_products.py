@@ -16,23 +16,20 @@ from fastgmm.kernels.target import ACCUMULATORS, GROUP, PANEL
 
 @REALS
 @pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (3, 2), (PANEL, GROUP)])
-def test_centred_outer(rows: int, vectors: int, real: Any) -> None:
+def test_outer(rows: int, vectors: int, real: Any) -> None:
     width = vectors * lanes_of(real)
 
     def make(source: Any) -> Callable[..., None]:
-        centred_outer, load, store = source.centred_outer, source.load, source.store
+        outer, load, store = source.outer, source.load, source.store
 
-        def kernel(tiles, a, x, means):
-            tile = load(tiles, 0, width, rows, vectors)
-            store(centred_outer(tile, a, 2, x, 3, means, 1), tiles, 0, width)
+        def kernel(tiles, a, b):
+            store(outer(load(tiles, 0, width, rows, vectors), a, 2, b, 3), tiles, 0, width)
 
         return kernel
 
-    tile, a, x, means = (whole(size, real=real) for size in (rows * width, 2 + rows, 3 + width, 2))
-    found = assert_same(make, tile, a, x, means)[1]
-    np.testing.assert_array_equal(
-        found.reshape(rows, width), tile.reshape(rows, width) + np.outer(a[2:], x[3:] - means[1])
-    )
+    tile, a, b = (whole(size, real=real) for size in (rows * width, 2 + rows, 3 + width))
+    found = assert_same(make, tile, a, b)[1]
+    np.testing.assert_array_equal(found.reshape(rows, width), tile.reshape(rows, width) + np.outer(a[2:], b[3:]))
 
 
 @REALS
@@ -100,27 +97,32 @@ def test_rotations(vectors: int, real: Any) -> None:
 
 
 @REALS
+@pytest.mark.parametrize("kept", [0, 1])
 @pytest.mark.parametrize("rows", range(1, PANEL + 1))
-def test_centred_triangle(rows: int, real: Any) -> None:
+def test_centred_triangle(rows: int, kept: int, real: Any) -> None:
     width = GROUP * lanes_of(real)
     stride = width + 1
 
     def make(source: Any) -> Callable[..., None]:
         centred_triangle, load, store = source.centred_triangle, source.load, source.store
 
-        def kernel(a, x, means, tiles):
+        def kernel(a, x, means, tiles, z):
             tile = load(tiles, 0, width, rows, GROUP)
-            store(centred_triangle(tile, a, 1, x, 2, stride, means, 3), tiles, 0, width)
+            store(centred_triangle(tile, a, 1, x, 2, stride, means, 3, z, 4, kept), tiles, 0, width)
 
         return kernel
 
     packed, x = whole(1 + rows * (rows + 1) // 2, real=real), whole(2 + rows * stride, real=real)
     means, tile = whole(3 + rows, real=real), whole(rows, width, real=real)
-    found = assert_same(make, packed, x, means, tile.ravel())[-1].reshape(rows, width)
+    *_, found, z = assert_same(make, packed, x, means, tile.ravel(), np.full(4 + rows * stride, -99, dtype=real))
     matrix = np.zeros((rows, rows), dtype=real)
     matrix.T[np.triu_indices(rows)] = packed[1:]
-    vectors = np.array([x[2 + c * stride :][:width] for c in range(rows)])
-    np.testing.assert_array_equal(found, tile + matrix @ (vectors - means[3:, None]))
+    centred = np.array([x[2 + c * stride :][:width] for c in range(rows)]) - means[3:, None]
+    np.testing.assert_array_equal(found.reshape(rows, width), tile + matrix @ centred)
+    columns = z[4:].reshape(rows, stride)
+    np.testing.assert_array_equal(columns[:, :width], centred if kept else -99)
+    assert (columns[:, width:] == -99).all()
+    assert (z[:4] == -99).all()
 
 
 @REALS
@@ -130,14 +132,14 @@ def test_products_of_real_numbers(real: Any) -> None:
     def make(source: Any) -> Callable[..., None]:
         centred_triangle, outer, load, store = source.centred_triangle, source.outer, source.load, source.store
 
-        def kernel(a, b, means, tiles):
-            tile = centred_triangle(load(tiles, 0, width, PANEL, GROUP), a, 0, b, 0, width, means, 0)
-            store(outer(tile, a, 0, b, 0), tiles, 0, width)
+        def kernel(a, b, means, z, tiles):
+            tile = centred_triangle(load(tiles, 0, width, PANEL, GROUP), a, 0, b, 0, width, means, 0, z, 0, 1)
+            store(outer(tile, a, 0, z, 0), tiles, 0, width)
 
         return kernel
 
     a, b, means, tiles = (uniform(size, real=real) for size in (PANEL * PANEL, PANEL * width, PANEL, PANEL * width))
-    found, expected = both(make, a, b, -means, tiles)
+    found, expected = both(make, a, b, -means, np.zeros_like(b), tiles)
     np.testing.assert_allclose(found[-1], expected[-1], rtol=8 * ROUNDING[real] * PANEL)
 
 
