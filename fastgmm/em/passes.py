@@ -249,29 +249,35 @@ def passes(
 ) -> AbstractPasses:
     """Return the passes for a run, whose statistics have second moments of the form `moments`.
 
-    `seed` is of the draws of stochastic assignments.
-
-    Raises
-    ------
-    DataError
-        If bounds are asked for where there are too few features for them, or a density costs no more than its bound.
+    `seed` is of the draws of stochastic assignments. Raises as `check_bounded` does.
     """
     if assignment != "soft":
         return LabellingPasses(rows, team, moments, seed if assignment == "stochastic" else None)
-    d = rows.n_features
-    if algorithm == "bounded" and moments != "full":
-        raise DataError(
-            "algorithm='bounded' is for full covariances: other densities cost no more than their bounds. Use 'auto'."
-        )
     if algorithm == "bounded":
-        if d < FEWEST_FEATURES:
-            raise DataError(
-                f"algorithm='bounded' needs at least {FEWEST_FEATURES} features, but X has {d}; use 'auto' or 'dense'."
-            )
+        check_bounded(rows.n_features, moments)
         return BoundedPasses(rows, n_components, team, skip_below)
     if algorithm == "auto" and moments == "full" and may_pay(rows, n_components):
         return AutoPasses(rows, n_components, team, skip_below)
     return DensePasses(rows, team, skip_below, moments)
+
+
+def check_bounded(n_features: int, moments: str) -> None:
+    """Refuse bounds where they cannot pay.
+
+    Raises
+    ------
+    DataError
+        If there are too few features for them, or a density of these moments costs no more than its bound.
+    """
+    if moments != "full":
+        raise DataError(
+            "algorithm='bounded' is for full covariances: other densities cost no more than their bounds. Use 'auto'."
+        )
+    if n_features < FEWEST_FEATURES:
+        raise DataError(
+            f"algorithm='bounded' needs at least {FEWEST_FEATURES} features, but X has {n_features}; use 'auto' or "
+            "'dense'."
+        )
 
 
 def may_pay(rows: AbstractRows, n_components: int) -> bool:

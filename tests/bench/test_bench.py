@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bench.__main__ import main
 from bench.cases import CASES
 from bench.likelihood import mean_log_likelihood
 from bench.measure import measure
+from bench.peers import load
 from bench.plan import Plan
 from bench.worker import PeerError, Worker, environment
 
@@ -34,8 +34,7 @@ def _row(peer: str, seconds: float | None, **fields: object) -> dict[str, object
 
 def test_rows_of_fastgmm_and_peers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     peers = ["fastgmm"]
-    peers += ["scikit-learn"] if importlib.util.find_spec("sklearn") else []
-    peers += ["onedal"] if importlib.util.find_spec("daal4py") else []
+    peers += [name for name in ("scikit-learn", "onedal") if load(name).available()]
     assert main([*TOY.split(), "--peers", ",".join(peers), "--json", str(tmp_path / "out.jsonl")]) == 0
 
     machine, *rows = report.read(tmp_path / "out.jsonl")

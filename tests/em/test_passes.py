@@ -276,10 +276,16 @@ def test_auto_is_dense_where_bounds_cannot_pay() -> None:
     assert isinstance(passes("dense", few, 3, SERIAL), DensePasses)
 
 
-def test_bounds_need_features() -> None:
+def test_bounds_need_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused before a start is made."""
+    monkeypatch.delattr("fastgmm.estimator.gaussian_mixture.starts_of")
     X = problems.drawn(problems.mixture(3, 8), 100)
     with pytest.raises(DataError, match="at least 9 features, but X has 8"):
         GaussianMixture(3, algorithm="bounded").fit(X)
+    with pytest.raises(DataError, match="for full covariances"):
+        GaussianMixture(3, algorithm="bounded", covariance_type="diag").fit(X)
+    with pytest.raises(DataError, match="at least 9 features, but X has 8"):
+        passes("bounded", ArrayRows(X), 3, SERIAL)
     with pytest.raises(ValueError, match="'algorithm' parameter"):
         GaussianMixture(3, algorithm="fast").fit(X)
 
