@@ -249,19 +249,19 @@ def passes(
 ) -> AbstractPasses:
     """Return the passes for a run, whose statistics have second moments of the form `moments`.
 
-    `seed` is of the draws of stochastic assignments. Raises as `check_bounded` does.
+    `seed` is of the draws of stochastic assignments. Raises as `check_algorithm` does.
     """
     if assignment != "soft":
         return LabellingPasses(rows, team, moments, seed if assignment == "stochastic" else None)
+    check_algorithm(algorithm, rows.n_features, moments)
     if algorithm == "bounded":
-        check_bounded(rows.n_features, moments)
         return BoundedPasses(rows, n_components, team, skip_below)
     if algorithm == "auto" and moments == "full" and may_pay(rows, n_components):
         return AutoPasses(rows, n_components, team, skip_below)
     return DensePasses(rows, team, skip_below, moments)
 
 
-def check_bounded(n_features: int, moments: str) -> None:
+def check_algorithm(algorithm: str, n_features: int, moments: str) -> None:
     """Refuse bounds where they cannot pay.
 
     Raises
@@ -269,6 +269,8 @@ def check_bounded(n_features: int, moments: str) -> None:
     DataError
         If there are too few features for them, or a density of these moments costs no more than its bound.
     """
+    if algorithm != "bounded":
+        return
     if moments != "full":
         raise DataError(
             "algorithm='bounded' is for full covariances: other densities cost no more than their bounds. Use 'auto'."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from fastgmm.backend import as_rows
+from fastgmm.em.passes import check_algorithm
 from fastgmm.errors import DataError
 from fastgmm.models import FAMILIES, MODELS, Model
 from fastgmm.parameters import Parameters
@@ -30,6 +31,7 @@ def rows_of(estimator: GaussianMixture, X: Any, sample_weight: ArrayLike | None)
             f"Expected n_samples >= n_components but got n_components = {estimator.n_components}, "
             f"n_samples = {rows.n_rows}"
         )
+    check_algorithm(estimator.algorithm, rows.n_features, model_of(estimator).moments)
     return framed(estimator, rows)
 
 

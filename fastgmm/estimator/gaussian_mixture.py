@@ -13,7 +13,6 @@ from fastgmm import features
 from fastgmm.backend import opened
 from fastgmm.em.callbacks import Callback
 from fastgmm.em.convergence import Status
-from fastgmm.em.passes import check_bounded
 from fastgmm.em.run import Interrupted, RunResult, Settings, Start
 from fastgmm.em.search import PASSES
 from fastgmm.errors import DataError
@@ -335,8 +334,6 @@ class GaussianMixture(AbstractMixtureEstimator):
         )
         workers = team(self.n_threads)
         settings = settings_of(self, model.name, rows, workers)
-        if settings.algorithm == "bounded":
-            check_bounded(rows.n_features, settings.moments)  # before a start is made
         again = self.warm_start and hasattr(self, "mixture_")
         if again and rows.n_features != self.n_features_in_:
             raise DataError(f"X has {rows.n_features} features, but the fit to go on from has {self.n_features_in_}.")

@@ -76,7 +76,7 @@ def squared_distance(x, first, n_features, means, m, whiteners, w, z):
                 panel = outer(panel, whiteners, w, z, c * WIDTH)
                 w += PANEL
             here = begin * WIDTH
-            panel = centred_triangle(panel, whiteners, w, x, first + here, WIDTH, means, m + begin, z, here, PANELS)
+            panel = centred_triangle(panel, whiteners, w, x, first + here, WIDTH, means, m + begin, z, here, 1)
             w += PANEL * (PANEL + 1) // 2
             distance = squares(distance, panel)
             begin += PANEL

@@ -277,7 +277,8 @@ def test_auto_is_dense_where_bounds_cannot_pay() -> None:
 
 
 def test_bounds_need_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused before a start is made."""
+    """Refused before anything is computed from the rows."""
+    monkeypatch.delattr("fastgmm.estimator.gaussian_mixture.settings_of")
     monkeypatch.delattr("fastgmm.estimator.gaussian_mixture.starts_of")
     X = problems.drawn(problems.mixture(3, 8), 100)
     with pytest.raises(DataError, match="at least 9 features, but X has 8"):
