@@ -18,6 +18,15 @@ def distinct(n_rows: int, size: int, rng: np.random.RandomState, permuted: int =
         return np.asarray(rng.choice(n_rows, size, replace=False), dtype=np.intp)
     drawn = np.empty(0, dtype=np.int64)
     while len(drawn) < size:
-        drawn = np.concatenate([drawn, rng.randint(0, n_rows, size=size, dtype=np.int64)])
-        drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
+        drawn = _without_repeats(np.concatenate([drawn, rng.randint(0, n_rows, size=size, dtype=np.int64)]))
     return drawn[:size].astype(np.intp)
+
+
+def _without_repeats(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return numbers as they come, each only the first time; largest · length < 2⁶³."""
+    # Sorted with their places behind them: with np.unique(return_index=True) 16 384 of 300 000 took 3.6 ms for 1.2.
+    n = len(numbers)
+    values, places = np.divmod(np.sort(numbers * n + np.arange(n)), n)
+    first = np.ones(n, dtype=np.bool_)
+    first[1:] = values[1:] != values[:-1]
+    return numbers[np.sort(places[first])]
