@@ -250,5 +250,5 @@ def lengths_kernel(mode: Mode = "serial") -> Kernel:
 @cache
 def distances_kernel(mode: Mode = "serial") -> Kernel:
     """`distances.distances`, one variant."""
-    signature = FLAT, WHOLE, WHOLE, *[FLAT] * 3, *[_out(REAL, 1)] * 2
+    signature = FLAT, WHOLE, WHOLE, *[FLAT] * 4, _out(WHOLE, 1), _out(REAL, 1), _out(REAL, 2)
     return compiler.build(distances, signature, {}, mode)
